@@ -1,0 +1,112 @@
+//! Settings of an Engine.IO server.
+
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::cors::Cors;
+
+/// The ways in which an Engine.IO session can travel.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+#[non_exhaustive]
+pub enum Transport {
+    /// HTTP long-polling: a parked GET for one direction, POSTs for the other.
+    Polling,
+    /// WebSocket.
+    WebSocket,
+}
+
+impl Transport {
+    /// The name in the query string.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Polling => "polling",
+            Self::WebSocket => "websocket",
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        [Self::Polling, Self::WebSocket].into_iter().find(|transport| transport.name() == name)
+    }
+}
+
+/// What happens to a connection whose outbox is full when a broadcast reaches it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// The connection is closed with [`CloseReason::Overflow`](super::CloseReason::Overflow). A client that reads too slowly reconnects and starts afresh,
+    /// instead of missing one message without knowing it.
+    #[default]
+    Disconnect,
+    /// The connection stays and misses the message; the broadcast's result counts it.
+    Skip,
+}
+
+/// Settings of an Engine.IO server; the defaults are the reference's unless the field says otherwise.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Path prefix of all requests, `/engine.io` for bare Engine.IO. Default: `/socket.io`.
+    pub path: String,
+    /// From the end of one heartbeat to the next ping. Default: 25 s.
+    pub ping_interval: Duration,
+    /// How long the answer to a ping may take, else the session is closed with `ping timeout`. Default: 20 s.
+    pub ping_timeout: Duration,
+    /// How long an upgrade may take from the opening of its WebSocket; afterwards that WebSocket is closed and the session
+    /// goes on with polling. Default: 10 s.
+    pub upgrade_timeout: Duration,
+    /// How long a closing session waits for a poll that takes its last packets. Default: 30 s.
+    pub close_timeout: Duration,
+    /// Largest message or POST body from a client, in bytes; told to the client as `maxPayload`. A larger body is answered
+    /// with 413, a larger WebSocket message closes the session. Default: 1,000,000.
+    pub max_http_buffer_size: usize,
+    /// Most bytes that may wait for one slow connection. Above it `emit` gives the packet back, and broadcasts follow
+    /// [`overflow`](Self::overflow). A single packet is always accepted while nothing waits. Default: 16 MiB; the reference has
+    /// no limit.
+    pub max_outbox: usize,
+    /// What a broadcast does to a connection whose outbox is full. Default: [`Overflow::Disconnect`].
+    pub overflow: Overflow,
+    /// Transports that are offered. Default: polling and WebSocket.
+    pub transports: Vec<Transport>,
+    /// Whether a polling session may move to WebSocket. When off, an attempt is refused, where the reference only leaves
+    /// it out of its offer. Default: on.
+    pub allow_upgrades: bool,
+    /// Cross-origin rules. Default: none, that is, no headers are added, and browsers allow the page's own origin only.
+    pub cors: Option<Cors>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            path: "/socket.io".into(),
+            ping_interval: Duration::from_millis(25_000),
+            ping_timeout: Duration::from_millis(20_000),
+            upgrade_timeout: Duration::from_millis(10_000),
+            close_timeout: Duration::from_millis(30_000),
+            max_http_buffer_size: 1_000_000,
+            max_outbox: 16 << 20,
+            overflow: Overflow::default(),
+            transports: vec![Transport::Polling, Transport::WebSocket],
+            allow_upgrades: true,
+            cors: None,
+        }
+    }
+}
+
+impl Config {
+    /// Whether `path` belongs to this server.
+    ///
+    /// The path itself must be followed by `/`: `/socket.io/` and `/socket.io/anything` match, `/socket.iox` and the bare
+    /// `/socket.io` do not (B21).
+    #[must_use]
+    pub fn matches_path(&self, path: &str) -> bool {
+        path.strip_prefix(self.path.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))
+    }
+
+    /// The upgrades that are offered to a polling session.
+    pub(super) fn upgrades(&self) -> bool {
+        self.allow_upgrades && self.transports.contains(&Transport::WebSocket)
+    }
+}

@@ -1,0 +1,114 @@
+//! [`Encoded`]: messages that are encoded once, however many connections they go to.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::{BufMut, Bytes};
+
+use super::base64;
+use super::packet::Message;
+use super::payload::Encoder;
+use crate::Str;
+
+/// One or more messages that belong together, in the form in which they go out.
+///
+/// A Socket.IO packet is a text message followed by its attachments. They are sent next to each other or not at all.
+/// Cloning shares all content: a broadcast encodes once, and each recipient costs a reference count.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Encoded {
+    first: Frame,
+    attachments: Option<Arc<[Bytes]>>,
+}
+
+/// What one WebSocket message carries.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Frame {
+    /// The content of a text message: an Engine.IO packet with its type digit.
+    Text(Str),
+    /// The content of a binary message: no type digit, "message" is implied.
+    Binary(Bytes),
+}
+
+impl Frame {
+    /// Number of bytes of content.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether there is no content.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Encoded {
+    /// A message.
+    #[must_use]
+    pub fn message(message: &Message) -> Self {
+        let first = match message {
+            Message::Text(text) => {
+                let mut packet = Vec::with_capacity(1 + text.len());
+                packet.put_u8(b'4');
+                packet.put_slice(text.as_bytes());
+                Frame::Text(Str::try_from(Bytes::from(packet)).unwrap_or_default())
+            }
+            Message::Binary(bytes) => Frame::Binary(bytes.clone()),
+        };
+        Self { first, attachments: None }
+    }
+
+    /// A text packet that has its type digit already, and the binary messages that follow it.
+    pub(crate) fn from_parts(text: Str, attachments: Option<Arc<[Bytes]>>) -> Self {
+        Self { first: Frame::Text(text), attachments }
+    }
+
+    /// The WebSocket messages, in order.
+    pub fn frames(&self) -> impl Iterator<Item = Frame> + '_ {
+        let rest = self.attachments.iter().flat_map(|list| list.iter());
+        core::iter::once(self.first.clone()).chain(rest.cloned().map(Frame::Binary))
+    }
+
+    /// The first WebSocket message, and the attachments that follow it.
+    #[must_use]
+    pub fn into_parts(self) -> (Frame, Option<Arc<[Bytes]>>) {
+        (self.first, self.attachments)
+    }
+
+    /// Bytes of content; what the limit of a connection's outbox counts.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.first.len() + self.attachments.iter().flat_map(|list| list.iter()).map(Bytes::len).sum::<usize>()
+    }
+
+    /// Whether there is no content.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes that the packet takes in a polling payload, with one separator.
+    pub(super) fn payload_len(&self) -> usize {
+        let binary = |bytes: &Bytes| 2 + base64::encoded_len(bytes.len());
+        let first = match &self.first {
+            Frame::Text(text) => 1 + text.len(),
+            Frame::Binary(bytes) => binary(bytes),
+        };
+        first + self.attachments.iter().flat_map(|list| list.iter()).map(binary).sum::<usize>()
+    }
+
+    pub(super) fn write_payload(&self, out: &mut Encoder<Vec<u8>>) {
+        match &self.first {
+            Frame::Text(text) => out.push_text(text),
+            Frame::Binary(bytes) => out.push_binary(bytes),
+        }
+        for bytes in self.attachments.iter().flat_map(|list| list.iter()) {
+            out.push_binary(bytes);
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Engine.IO: the transport layer. Packets, polling payloads, and the session that carries them.
+
+mod base64;
+mod config;
+mod cors;
+mod encoded;
+mod heartbeat;
+mod outbox;
+mod packet;
+pub mod payload;
+mod request;
+mod response;
+mod session;
+
+pub use config::{Config, Overflow, Transport};
+pub use cors::Cors;
+pub use encoded::{Encoded, Frame};
+pub use packet::{Message, Packet, PacketError};
+pub use request::{BadRequest, Head, Refusal, Request, with_cors};
+pub use response::Response;
+pub use session::{ChannelId, CloseReason, Event, Hangup, PeerError, SendError, ServerSession, Transmit};

@@ -1,0 +1,85 @@
+//! What waits to be sent in one session, bounded in bytes.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use super::encoded::Encoded;
+use super::payload::Encoder;
+use super::response::Response;
+use crate::Str;
+
+/// Control packets go first and are not counted: a ping never waits behind data, nor fails for want of room.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    control: VecDeque<Str>,
+    packets: VecDeque<Encoded>,
+    bytes: usize,
+}
+
+impl Outbox {
+    pub(super) fn is_empty(&self) -> bool {
+        self.control.is_empty() && self.packets.is_empty()
+    }
+
+    /// Bytes of packets that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Packets that wait.
+    pub(super) fn packets(&self) -> usize {
+        self.packets.len()
+    }
+
+    pub(super) fn push_control(&mut self, packet: Str) {
+        self.control.push_back(packet);
+    }
+
+    /// Gives the packet back if it does not fit. One packet always fits, however large.
+    pub(super) fn push(&mut self, packet: Encoded, limit: usize) -> Result<(), Encoded> {
+        let len = packet.len();
+        if !self.packets.is_empty() && self.bytes.saturating_add(len) > limit {
+            return Err(packet);
+        }
+        self.bytes += len;
+        self.packets.push_back(packet);
+        Ok(())
+    }
+
+    /// The next WebSocket message or group of messages.
+    pub(super) fn pop(&mut self) -> Option<Encoded> {
+        if let Some(control) = self.control.pop_front() {
+            return Some(Encoded::from_parts(control, None));
+        }
+        let packet = self.packets.pop_front()?;
+        self.bytes -= packet.len();
+        // A burst leaves a large buffer behind; an idle connection should not keep it.
+        if self.packets.is_empty() && self.packets.capacity() > 64 {
+            self.packets = VecDeque::new();
+        }
+        Some(packet)
+    }
+
+    /// Everything that waits as the answer to one poll (B58), followed by `last`.
+    pub(super) fn drain_payload(&mut self, last: Option<&str>) -> Response {
+        let control: usize = self.control.iter().map(|packet| packet.len() + 1).sum();
+        let packets: usize = self.packets.iter().map(Encoded::payload_len).sum();
+        let mut payload = Encoder::new(Vec::with_capacity(control + packets + last.map_or(0, str::len)));
+        for packet in self.control.drain(..) {
+            payload.push_text(&packet);
+        }
+        for packet in self.packets.drain(..) {
+            packet.write_payload(&mut payload);
+        }
+        if let Some(last) = last {
+            payload.push_text(last);
+        }
+        self.clear();
+        Response::payload(payload.finish().into())
+    }
+
+    /// Drops everything.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}

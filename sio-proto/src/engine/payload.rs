@@ -1,0 +1,126 @@
+//! Polling payloads: packets joined by the record separator (0x1e).
+
+use bytes::{BufMut, Bytes};
+
+use super::packet::{Packet, PacketError};
+use crate::Str;
+
+/// Stands between two packets of a payload; never at its end.
+pub const SEPARATOR: u8 = 0x1e;
+
+/// Decodes the body of a POST (or of the answer to a GET) packet by packet.
+///
+/// Yields the packets up to the first bad one, then that error, then nothing: what came before a bad packet counts (B7).
+/// An empty body is one empty packet, hence an error.
+#[must_use]
+pub fn decode(body: Str) -> Decode {
+    Decode { rest: Some(body) }
+}
+
+/// Iterator over the packets of a payload; see [`decode`].
+#[derive(Debug, Clone)]
+pub struct Decode {
+    rest: Option<Str>,
+}
+
+impl Iterator for Decode {
+    type Item = Result<Packet, PacketError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let body = self.rest.take()?;
+        let packet = match memchr::memchr(SEPARATOR, body.as_bytes()) {
+            Some(end) => {
+                self.rest = Some(body.slice(end + 1..));
+                body.slice(..end)
+            }
+            None => body,
+        };
+        let packet = Packet::decode(packet);
+        if packet.is_err() {
+            self.rest = None;
+        }
+        Some(packet)
+    }
+}
+
+/// Writes packets into one payload.
+#[derive(Debug)]
+pub struct Encoder<B> {
+    out: B,
+    any: bool,
+}
+
+impl<B: BufMut> Encoder<B> {
+    /// An encoder that appends to `out`.
+    pub fn new(out: B) -> Self {
+        Self { out, any: false }
+    }
+
+    /// Appends a packet.
+    pub fn push(&mut self, packet: &Packet) {
+        packet.encode(self.next());
+    }
+
+    /// Appends a packet that is encoded already.
+    pub fn push_text(&mut self, packet: &str) {
+        self.next().put_slice(packet.as_bytes());
+    }
+
+    /// Appends a binary message.
+    pub fn push_binary(&mut self, bytes: &Bytes) {
+        let out = self.next();
+        out.put_u8(b'b');
+        super::base64::encode(bytes, out);
+    }
+
+    /// Gives the buffer back.
+    pub fn finish(self) -> B {
+        self.out
+    }
+
+    fn next(&mut self) -> &mut B {
+        if self.any {
+            self.out.put_u8(SEPARATOR);
+        }
+        self.any = true;
+        &mut self.out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::super::Message;
+    use super::*;
+
+    #[test]
+    fn packets_before_a_bad_one_count_and_those_after_do_not() {
+        let mut packets = decode("4a\u{1e}bAQI=\u{1e}9\u{1e}4b".into());
+        assert_eq!(packets.next(), Some(Ok(Packet::Message(Message::Text("a".into())))));
+        assert_eq!(packets.next(), Some(Ok(Packet::Message(Message::Binary(Bytes::from_static(&[1, 2]))))));
+        assert_eq!(packets.next(), Some(Err(PacketError::UnknownType('9'))));
+        assert_eq!(packets.next(), None);
+        assert_eq!(decode(Str::empty()).collect::<Vec<_>>(), [Err(PacketError::Empty)]);
+        assert_eq!(decode("4\u{1e}".into()).last(), Some(Err(PacketError::Empty)), "no separator at the end");
+    }
+
+    #[test]
+    fn the_encoder_separates() {
+        let mut encoder = Encoder::new(Vec::new());
+        encoder.push(&Packet::Noop);
+        encoder.push_text("4h\u{e9}");
+        encoder.push_binary(&Bytes::from_static(&[1, 2]));
+        assert_eq!(encoder.finish(), "6\u{1e}4h\u{e9}\u{1e}bAQI=".as_bytes());
+    }
+
+    #[test]
+    fn long_binary_is_encoded_in_pieces_that_fit_together() {
+        let bytes: Bytes = (0..5000u32).map(|i| i as u8).collect();
+        let mut encoder = Encoder::new(Vec::new());
+        encoder.push_binary(&bytes);
+        let text = Str::try_from(Bytes::from(encoder.finish())).unwrap();
+        assert_eq!(text.len(), 1 + super::super::base64::encoded_len(5000));
+        assert_eq!(decode(text).next(), Some(Ok(Packet::Message(Message::Binary(bytes)))));
+    }
+}

@@ -1,0 +1,267 @@
+//! From the head of an HTTP request to what it asks for, or to why it is refused.
+//!
+//! Nothing here looks at a session, so a server does it before it takes any lock. The order of the checks is the
+//! reference's (B17): transport, origin, session id or method, revision.
+
+use super::config::{Config, Transport};
+use super::response::Response;
+use crate::Sid;
+
+/// The parts of an HTTP request's head that Engine.IO looks at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Head<'a> {
+    /// The method, in capitals.
+    pub method: &'a str,
+    /// The query string, without `?`.
+    pub query: &'a str,
+    /// The `Origin` header, as sent.
+    pub origin: Option<&'a str>,
+    /// Whether there is an `Origin` header whose value is not plain text.
+    pub malformed_origin: bool,
+    /// Whether the request asks for a switch to WebSocket.
+    pub upgrade: bool,
+    /// The `Content-Type` header.
+    pub content_type: Option<&'a str>,
+    /// The `Content-Length` header.
+    pub content_length: Option<u64>,
+    /// The `Access-Control-Request-Headers` header.
+    pub requested_headers: Option<&'a str>,
+}
+
+/// What a request asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Request {
+    /// A GET that opens a session; it is the first poll.
+    Handshake,
+    /// A GET that waits for packets.
+    Poll(Sid),
+    /// A POST that carries packets.
+    Post(Sid),
+    /// A WebSocket: a new session, or the upgrade of this one.
+    WebSocket(Option<Sid>),
+    /// A request that no session takes. If this session does not exist, that is the refusal; else it is the given one.
+    Misdirected(Sid, Refusal),
+}
+
+/// Why a request is refused. The codes are the protocol's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Code 0: the query names no transport, or none that is offered.
+    #[error("Transport unknown")]
+    TransportUnknown,
+    /// Code 1: no such session (any more).
+    #[error("Session ID unknown")]
+    SessionUnknown,
+    /// Code 2: a session is opened by GET only.
+    #[error("Bad handshake method")]
+    BadHandshakeMethod,
+    /// Code 3, with what is bad about it.
+    #[error("Bad request")]
+    BadRequest(BadRequest),
+    /// Code 5: the client speaks another revision of Engine.IO (the query's `EIO` is not 4).
+    #[error("Unsupported protocol version")]
+    UnsupportedProtocolVersion,
+    /// A method that sessions do not have. Answered with 500 and no body (B44).
+    #[error("method not allowed in a session")]
+    MethodNotAllowed,
+    /// The session cannot take this request now; the request's fault closed it (B42, B43, B45). Answered with 400, no body.
+    #[error("request out of turn")]
+    OutOfTurn,
+    /// A body larger than `max_http_buffer_size`. Answered with 413; the session stays (B46).
+    #[error("body exceeds {limit} bytes")]
+    TooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// The server is closing and opens no more sessions. Answered with 503.
+    #[error("server is shutting down")]
+    Closing,
+}
+
+/// What is bad about a request with code 3; the names are the reference's context names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BadRequest {
+    /// `INVALID_ORIGIN`: characters in the origin that no header may hold.
+    InvalidOrigin,
+    /// `TRANSPORT_MISMATCH`: the session uses another transport.
+    TransportMismatch,
+    /// `TRANSPORT_HANDSHAKE_ERROR`: WebSocket asked for by plain HTTP, polling by a WebSocket handshake, or a broken handshake.
+    TransportHandshake,
+    /// `PROTOCOL_MISMATCH`: the session speaks another revision.
+    ProtocolMismatch,
+}
+
+impl Refusal {
+    /// The code in the answer's JSON, if this refusal has one.
+    #[must_use]
+    pub const fn code(&self) -> Option<u8> {
+        match self {
+            Self::TransportUnknown => Some(0),
+            Self::SessionUnknown => Some(1),
+            Self::BadHandshakeMethod => Some(2),
+            Self::BadRequest(_) => Some(3),
+            Self::UnsupportedProtocolVersion => Some(5),
+            Self::MethodNotAllowed | Self::OutOfTurn | Self::TooLarge { .. } | Self::Closing => None,
+        }
+    }
+
+    /// The HTTP answer: to a WebSocket handshake, if `upgrade`.
+    #[must_use]
+    pub fn response(&self, config: &Config, head: &Head<'_>) -> Response {
+        let mut response = match (self, self.code()) {
+            _ if head.upgrade => Response::refused_upgrade(&alloc::string::ToString::to_string(self)),
+            (_, Some(code)) => Response::refusal(400, code, &alloc::string::ToString::to_string(self)),
+            (Self::MethodNotAllowed, _) => Response::new(500),
+            (Self::TooLarge { .. }, _) => Response { close: true, ..Response::new(413) },
+            (Self::Closing, _) => Response { close: true, ..Response::new(503) },
+            // Its body, if any, is not read.
+            _ => Response { close: true, ..Response::new(400) },
+        };
+        with_cors(config, head, &mut response);
+        response
+    }
+}
+
+/// Adds the cross-origin headers to an answer.
+pub fn with_cors(config: &Config, head: &Head<'_>, response: &mut Response) {
+    if let (Some(cors), false) = (&config.cors, head.upgrade) {
+        cors.apply(head.origin, response);
+    }
+}
+
+impl Request {
+    /// The answer to an OPTIONS request, if there is one: cross-origin rules answer preflights (B16).
+    #[must_use]
+    pub fn preflight(config: &Config, head: &Head<'_>) -> Option<Response> {
+        let cors = config.cors.as_ref()?;
+        (head.method == "OPTIONS").then(|| cors.preflight(head))
+    }
+
+    /// Reads a request's head.
+    ///
+    /// # Errors
+    /// [`Refusal`] if the request is not one that this configuration serves. Whether the session exists is not checked.
+    pub fn parse(config: &Config, head: &Head<'_>) -> Result<Self, Refusal> {
+        let query = Query::parse(head.query);
+        let transport = query.transport.and_then(Transport::from_name);
+        let transport =
+            transport.filter(|t| config.transports.contains(t)).ok_or(Refusal::TransportUnknown)?;
+        if head.malformed_origin || head.origin.is_some_and(has_control_characters) {
+            return Err(Refusal::BadRequest(BadRequest::InvalidOrigin));
+        }
+        let mismatch = Refusal::BadRequest(BadRequest::TransportHandshake);
+        if let Some(sid) = query.sid {
+            // An id that we cannot have made is an unknown session, whatever else is odd about the request.
+            let sid: Sid = sid.parse().map_err(|_| Refusal::SessionUnknown)?;
+            let refused = |refusal| Self::Misdirected(sid, refusal);
+            Ok(match (transport, head.upgrade, head.method) {
+                _ if query.eio != Some("4") => refused(Refusal::BadRequest(BadRequest::ProtocolMismatch)),
+                (Transport::WebSocket, true, "GET") => Self::WebSocket(Some(sid)),
+                (Transport::Polling, true, _) => refused(mismatch),
+                (Transport::WebSocket, ..) => refused(Refusal::BadRequest(BadRequest::TransportMismatch)),
+                (Transport::Polling, false, "GET") => Self::Poll(sid),
+                (Transport::Polling, false, "POST") => Self::Post(sid),
+                (Transport::Polling, false, _) => refused(Refusal::MethodNotAllowed),
+            })
+        } else {
+            if head.method != "GET" {
+                return Err(Refusal::BadHandshakeMethod);
+            }
+            if (transport == Transport::WebSocket) != head.upgrade {
+                return Err(mismatch);
+            }
+            // B13: a missing or odd value means revision 3.
+            if query.eio != Some("4") {
+                return Err(Refusal::UnsupportedProtocolVersion);
+            }
+            Ok(match transport {
+                Transport::Polling => Self::Handshake,
+                Transport::WebSocket => Self::WebSocket(None),
+            })
+        }
+    }
+}
+
+/// B15: what Node's `checkInvalidHeaderChar` refuses.
+fn has_control_characters(value: &str) -> bool {
+    value.bytes().any(|byte| (byte < 0x20 && byte != b'\t') || byte == 0x7f)
+}
+
+#[derive(Default)]
+struct Query<'a> {
+    transport: Option<&'a str>,
+    sid: Option<&'a str>,
+    eio: Option<&'a str>,
+}
+
+impl<'a> Query<'a> {
+    /// Picks out what Engine.IO knows. The values that it knows contain nothing to unescape, so an escaped one is simply
+    /// an unknown one; the last of several counts, an empty `sid` is none.
+    fn parse(query: &'a str) -> Self {
+        let mut found = Self::default();
+        for pair in query.split('&') {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match key {
+                "transport" => found.transport = Some(value),
+                "sid" => found.sid = Some(value).filter(|sid| !sid.is_empty()),
+                "EIO" => found.eio = Some(value),
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head<'a>(method: &'a str, query: &'a str) -> Head<'a> {
+        Head { method, query, ..Head::default() }
+    }
+
+    fn parse(head: &Head<'_>) -> Result<Request, Refusal> {
+        Request::parse(&Config::default(), head)
+    }
+
+    const SID: &str = "AAECAwQFBgcICQoLDA0O";
+
+    #[test]
+    fn requests_are_told_apart() {
+        let sid: Sid = SID.parse().unwrap();
+        assert_eq!(parse(&head("GET", "EIO=4&transport=polling&t=x")), Ok(Request::Handshake));
+        let query = alloc::format!("EIO=4&transport=polling&sid={SID}");
+        assert_eq!(parse(&head("GET", &query)), Ok(Request::Poll(sid)));
+        assert_eq!(parse(&head("POST", &query)), Ok(Request::Post(sid)));
+        let put = parse(&head("PUT", &query));
+        assert_eq!(put, Ok(Request::Misdirected(sid, Refusal::MethodNotAllowed)), "B44");
+        let mismatch = Refusal::BadRequest(BadRequest::ProtocolMismatch);
+        let other = parse(&head("GET", &query.replace("EIO=4", "EIO=3")));
+        assert_eq!(other, Ok(Request::Misdirected(sid, mismatch)), "B27");
+        let ws = Head { upgrade: true, ..head("GET", "EIO=4&transport=websocket") };
+        assert_eq!(parse(&ws), Ok(Request::WebSocket(None)));
+    }
+
+    #[test]
+    fn refusals_have_the_reference_codes() {
+        let code = |head: Head<'_>| parse(&head).unwrap_err().code();
+        // B14
+        for query in ["", "EIO=4", "EIO=4&transport=", "transport=constructor", "transport=__proto__"] {
+            assert_eq!(code(head("GET", query)), Some(0), "{query}");
+        }
+        for sid in ["nope", "__proto__", "AAECAwQFBgcICQoLDA0OAA"] {
+            let query = alloc::format!("EIO=4&transport=polling&sid={sid}");
+            assert_eq!(code(head("GET", &query)), Some(1), "{sid}");
+        }
+        assert_eq!(code(head("POST", "EIO=4&transport=polling")), Some(2));
+        assert_eq!(code(head("GET", "EIO=4&transport=websocket")), Some(3));
+        let origin = Head { origin: Some("http://a\u{1}"), ..head("GET", "EIO=4&transport=polling") };
+        assert_eq!(code(origin), Some(3), "B15");
+        for eio in ["", "EIO=3", "EIO=5", "EIO=4x"] {
+            assert_eq!(code(head("GET", &alloc::format!("{eio}&transport=polling"))), Some(5), "B13 {eio}");
+        }
+    }
+}

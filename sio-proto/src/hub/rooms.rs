@@ -1,0 +1,302 @@
+//! The tables behind rooms, and the selection of sockets from them.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use slotmap::{SlotMap, new_key_type};
+
+use crate::{SocketId, Str};
+
+/// The name of a room.
+pub type Room = Str;
+
+new_key_type! {
+    /// A socket in a [`Hub`]: one client in one namespace. Not used again after the socket is gone.
+    pub struct SocketKey;
+    struct RoomKey;
+}
+
+/// A namespace in a [`Hub`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct NamespaceId(u32);
+
+/// Which sockets of a namespace are meant.
+///
+/// No rooms mean every socket; with rooms, those that are in at least one of them, each once (B122). `except` takes
+/// sockets out again and wins.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Scope {
+    /// `None` is everyone. A list without entries is everyone too (B123).
+    pub rooms: Vec<Room>,
+    /// Sockets in any of these rooms are left out.
+    pub except: Vec<Room>,
+}
+
+impl Scope {
+    /// Every socket of the namespace.
+    #[must_use]
+    pub const fn all() -> Self {
+        Self { rooms: Vec::new(), except: Vec::new() }
+    }
+
+    /// Adds a room.
+    #[must_use]
+    pub fn to(mut self, room: impl Into<Room>) -> Self {
+        self.rooms.push(room.into());
+        self
+    }
+
+    /// Leaves the sockets in a room out.
+    #[must_use]
+    pub fn except(mut self, room: impl Into<Room>) -> Self {
+        self.except.push(room.into());
+        self
+    }
+}
+
+/// A socket's entry in the hub, with the owner's handle `H` for it.
+#[derive(Debug)]
+pub struct HubSocket<H> {
+    /// The owner's handle.
+    pub handle: H,
+    id: SocketId,
+    namespace: NamespaceId,
+    connected: bool,
+    rooms: Vec<RoomKey>,
+    /// The selection that last looked at this socket, so that each selects it once.
+    mark: u64,
+}
+
+impl<H> HubSocket<H> {
+    /// The public id.
+    #[must_use]
+    pub fn id(&self) -> SocketId {
+        self.id
+    }
+
+    /// The namespace.
+    #[must_use]
+    pub fn namespace(&self) -> NamespaceId {
+        self.namespace
+    }
+
+    /// Whether broadcasts reach it: not before it was let in (B107).
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.connected
+    }
+}
+
+#[derive(Debug)]
+struct Namespace {
+    name: Str,
+    /// The connected sockets.
+    sockets: BTreeSet<SocketKey>,
+    rooms: BTreeMap<Room, RoomKey>,
+}
+
+#[derive(Debug)]
+struct Members {
+    name: Room,
+    sockets: BTreeSet<SocketKey>,
+}
+
+/// Sockets and rooms of all namespaces of one server, or of one shard of it.
+///
+/// A room exists while someone is in it. Each socket is in a room named by its id. `H` is whatever the owner needs to reach
+/// a socket; selections give it directly, without a look-up per recipient. The order of a selection depends on the order of
+/// joins only, never on hashes.
+#[derive(Debug)]
+pub struct Hub<H> {
+    namespaces: Vec<Namespace>,
+    names: BTreeMap<Str, NamespaceId>,
+    sockets: SlotMap<SocketKey, HubSocket<H>>,
+    rooms: SlotMap<RoomKey, Members>,
+    mark: u64,
+}
+
+impl<H> Default for Hub<H> {
+    fn default() -> Self {
+        Self {
+            namespaces: Vec::new(),
+            names: BTreeMap::new(),
+            sockets: SlotMap::with_key(),
+            rooms: SlotMap::with_key(),
+            mark: 0,
+        }
+    }
+}
+
+impl<H> Hub<H> {
+    /// A hub without namespaces.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The namespace of this name, made if there is none. `chat` and `/chat` are the same (B117), and so are the empty name
+    /// and `/`.
+    pub fn add_namespace(&mut self, name: &str) -> NamespaceId {
+        let name = normalize(name);
+        if let Some(id) = self.names.get(&name) {
+            return *id;
+        }
+        let id = NamespaceId(u32::try_from(self.namespaces.len()).unwrap_or(u32::MAX));
+        self.names.insert(name.clone(), id);
+        self.namespaces.push(Namespace { name, sockets: BTreeSet::new(), rooms: BTreeMap::new() });
+        id
+    }
+
+    /// The namespace of exactly this name, as it stands on the wire.
+    #[must_use]
+    pub fn namespace(&self, name: &str) -> Option<NamespaceId> {
+        self.names.get(name).copied()
+    }
+
+    /// The name of a namespace.
+    #[must_use]
+    pub fn name(&self, namespace: NamespaceId) -> &Str {
+        &self.namespaces[namespace.0 as usize].name
+    }
+
+    /// Adds a socket that is not connected yet, in the room of its id.
+    pub fn insert(&mut self, namespace: NamespaceId, id: SocketId, handle: H) -> SocketKey {
+        let socket = HubSocket { handle, id, namespace, connected: false, rooms: Vec::new(), mark: 0 };
+        let key = self.sockets.insert(socket);
+        self.join(key, id.as_str());
+        key
+    }
+
+    /// From now on broadcasts reach the socket.
+    pub fn connect(&mut self, key: SocketKey) {
+        if let Some(socket) = self.sockets.get_mut(key) {
+            socket.connected = true;
+            self.namespaces[socket.namespace.0 as usize].sockets.insert(key);
+        }
+    }
+
+    /// Takes a socket out of all rooms and forgets it. Gives the rooms it was in.
+    pub fn remove(&mut self, key: SocketKey) -> Option<(HubSocket<H>, Vec<Room>)> {
+        let mut socket = self.sockets.remove(key)?;
+        let rooms = core::mem::take(&mut socket.rooms);
+        let names = rooms.iter().filter_map(|room| self.rooms.get(*room)).map(|room| room.name.clone()).collect();
+        for room in rooms {
+            self.leave_room(socket.namespace, room, key);
+        }
+        self.namespaces[socket.namespace.0 as usize].sockets.remove(&key);
+        Some((socket, names))
+    }
+
+    /// The socket's entry.
+    #[must_use]
+    pub fn get(&self, key: SocketKey) -> Option<&HubSocket<H>> {
+        self.sockets.get(key)
+    }
+
+    /// Puts a socket into a room. Says whether that changed anything.
+    pub fn join(&mut self, key: SocketKey, room: &str) -> bool {
+        let Some(socket) = self.sockets.get_mut(key) else { return false };
+        let namespace = &mut self.namespaces[socket.namespace.0 as usize];
+        let room = match namespace.rooms.get(room) {
+            Some(room) => *room,
+            None => {
+                let name = Room::from(room);
+                let key = self.rooms.insert(Members { name: name.clone(), sockets: BTreeSet::new() });
+                namespace.rooms.insert(name, key);
+                key
+            }
+        };
+        let joined = self.rooms[room].sockets.insert(key);
+        if joined {
+            socket.rooms.push(room);
+        }
+        joined
+    }
+
+    /// Takes a socket out of a room. Says whether it was there (B116).
+    pub fn leave(&mut self, key: SocketKey, room: &str) -> bool {
+        let Some(socket) = self.sockets.get_mut(key) else { return false };
+        let namespace = socket.namespace;
+        let Some(&room) = self.namespaces[namespace.0 as usize].rooms.get(room) else { return false };
+        let Some(at) = socket.rooms.iter().position(|joined| *joined == room) else { return false };
+        socket.rooms.remove(at);
+        self.leave_room(namespace, room, key);
+        true
+    }
+
+    fn leave_room(&mut self, namespace: NamespaceId, room: RoomKey, key: SocketKey) {
+        let Some(members) = self.rooms.get_mut(room) else { return };
+        members.sockets.remove(&key);
+        if members.sockets.is_empty() {
+            if let Some(members) = self.rooms.remove(room) {
+                self.namespaces[namespace.0 as usize].rooms.remove(&members.name);
+            }
+        }
+    }
+
+    /// The rooms that a socket is in, in the order in which it joined them.
+    pub fn rooms(&self, key: SocketKey) -> impl Iterator<Item = &Room> + '_ {
+        let rooms = self.sockets.get(key).map_or(&[][..], |socket| &socket.rooms);
+        rooms.iter().filter_map(|room| self.rooms.get(*room)).map(|room| &room.name)
+    }
+
+    /// The rooms of a namespace in which somebody is, by name.
+    pub fn all_rooms(&self, namespace: NamespaceId) -> impl Iterator<Item = (&Room, usize)> + '_ {
+        let rooms = self.namespaces[namespace.0 as usize].rooms.iter();
+        rooms.map(|(name, key)| (name, self.rooms.get(*key).map_or(0, |room| room.sockets.len())))
+    }
+
+    /// How many sockets are connected to a namespace.
+    #[must_use]
+    pub fn len(&self, namespace: NamespaceId) -> usize {
+        self.namespaces[namespace.0 as usize].sockets.len()
+    }
+
+    /// Calls `each` with every connected socket that is meant, once.
+    pub fn select(&mut self, namespace: NamespaceId, scope: &Scope, mut each: impl FnMut(SocketKey, &H)) {
+        // Each of the two passes has a mark of its own: "left out" and "seen".
+        self.mark += 2;
+        let (left_out, seen) = (self.mark, self.mark + 1);
+        let namespace = &self.namespaces[namespace.0 as usize];
+        let members = |room: &Room| {
+            let room = namespace.rooms.get(room).and_then(|room| self.rooms.get(*room));
+            room.into_iter().flat_map(|room| &room.sockets)
+        };
+        for key in scope.except.iter().flat_map(members) {
+            if let Some(socket) = self.sockets.get_mut(*key) {
+                socket.mark = left_out;
+            }
+        }
+        let mut visit = |key: SocketKey| {
+            if let Some(socket) = self.sockets.get_mut(key) {
+                if socket.mark < left_out && socket.connected {
+                    socket.mark = seen;
+                    each(key, &socket.handle);
+                }
+            }
+        };
+        if scope.rooms.is_empty() {
+            namespace.sockets.iter().copied().for_each(&mut visit);
+        } else {
+            scope.rooms.iter().flat_map(members).copied().for_each(&mut visit);
+        }
+    }
+
+    /// The selected sockets, when they are needed as a list.
+    pub fn selected(&mut self, namespace: NamespaceId, scope: &Scope) -> Vec<SocketKey> {
+        let mut keys = Vec::new();
+        self.select(namespace, scope, |key, _| keys.push(key));
+        keys
+    }
+}
+
+fn normalize(name: &str) -> Str {
+    if name.starts_with('/') {
+        return name.into();
+    }
+    let mut slashed = String::with_capacity(name.len() + 1);
+    slashed.push('/');
+    slashed.push_str(name);
+    slashed.into()
+}

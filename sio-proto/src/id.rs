@@ -1,0 +1,186 @@
+//! Identifiers, and the one source of entropy behind them.
+
+use alloc::string::String;
+use core::fmt;
+use core::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+
+/// The entropy that a machine is given: 32 bytes, the seed of a ChaCha20 generator.
+///
+/// Every session id, socket id and jitter comes from it, so a machine with the same seed and the same inputs gives the
+/// same outputs. In production the bytes must come from the operating system's generator, because session ids are
+/// secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Seed(pub [u8; 32]);
+
+impl fmt::Debug for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seed(..)")
+    }
+}
+
+/// The generator that grows from a [`Seed`].
+pub(crate) struct Random(ChaCha20Rng);
+
+impl Random {
+    pub(crate) fn new(seed: Seed) -> Self {
+        Self(ChaCha20Rng::from_seed(seed.0))
+    }
+
+    fn bytes(&mut self) -> [u8; ID_BYTES] {
+        let mut bytes = [0; ID_BYTES];
+        self.0.fill_bytes(&mut bytes);
+        bytes
+    }
+}
+
+impl fmt::Debug for Random {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Random(..)")
+    }
+}
+
+const ID_BYTES: usize = 15;
+const ID_CHARS: usize = 20;
+
+/// 20 characters of url-safe base64, held inline.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Id([u8; ID_CHARS]);
+
+impl Id {
+    fn encode(bytes: [u8; ID_BYTES]) -> Self {
+        let mut chars = [b'A'; ID_CHARS];
+        let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut chars);
+        debug_assert_eq!(written, Ok(ID_CHARS), "15 bytes are 20 characters of base64");
+        Self(chars)
+    }
+
+    fn decode(text: &str) -> Result<(Self, [u8; ID_BYTES]), InvalidId> {
+        let chars: [u8; ID_CHARS] = text.as_bytes().try_into().map_err(|_| InvalidId)?;
+        let mut bytes = [0; ID_BYTES];
+        match URL_SAFE_NO_PAD.decode_slice(chars, &mut bytes) {
+            Ok(ID_BYTES) => Ok((Self(chars), bytes)),
+            _ => Err(InvalidId),
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// The text is not an id of this library: 20 characters of url-safe base64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an id: 20 characters of A-Z a-z 0-9 - _ are expected")]
+pub struct InvalidId;
+
+/// The id of an Engine.IO session: a secret between the server and that client.
+///
+/// Whoever knows it can post to the session and poll from it, so it is never shown to other clients; sockets have a
+/// public [`SocketId`] of their own. The first byte tells which shard of a server holds the session.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sid(Id);
+
+impl Sid {
+    pub(crate) fn random(random: &mut Random, shard: u8) -> Self {
+        let mut bytes = random.bytes();
+        bytes[0] = shard;
+        Self(Id::encode(bytes))
+    }
+
+    /// The index of the shard that made this id.
+    #[must_use]
+    pub fn shard(&self) -> u8 {
+        Id::decode(self.as_str()).map_or(0, |(_, bytes)| bytes[0])
+    }
+
+    /// The id as it stands in the URL.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl FromStr for Sid {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        Id::decode(text).map(|(id, _)| Self(id))
+    }
+}
+
+impl fmt::Debug for Sid {
+    /// Shows the first four characters only: logs are read by people who must not be able to take a session over.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sid({}…)", &self.as_str()[..4])
+    }
+}
+
+/// The public id of a socket: one client in one namespace. 20 characters, as other nodes of a cluster expect.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketId(Id);
+
+impl SocketId {
+    pub(crate) fn random(random: &mut Random) -> Self {
+        Self(Id::encode(random.bytes()))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl FromStr for SocketId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        Id::decode(text).map(|(id, _)| Self(id))
+    }
+}
+
+impl AsRef<str> for SocketId {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl From<SocketId> for String {
+    fn from(id: SocketId) -> Self {
+        id.as_str().into()
+    }
+}
+
+impl fmt::Display for SocketId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for SocketId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SocketId({})", self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_twenty_characters_and_parse_back() {
+        let mut random = Random::new(Seed([7; 32]));
+        let sid = Sid::random(&mut random, 3);
+        assert_eq!((sid.as_str().len(), sid.shard()), (20, 3));
+        assert_eq!(sid.as_str().parse(), Ok(sid));
+        assert_ne!(SocketId::random(&mut random), SocketId::random(&mut random));
+        for bad in ["", "short", "__proto__", "AAAAAAAAAAAAAAAAAAA=", "AAAAAAAAAAAAAAAAAAAAA", "ÄÄÄÄÄÄÄÄÄÄ"] {
+            assert_eq!(bad.parse::<Sid>(), Err(InvalidId), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Engine.IO and Socket.IO as pure state machines.
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod engine;
+mod error;
+pub mod hub;
+mod id;
+pub mod server;
+pub mod socket;
+mod text;
+mod time;
+
+pub use error::UsageError;
+pub use id::{InvalidId, Seed, Sid, SocketId};
+pub use text::Str;
+pub use time::Instant;

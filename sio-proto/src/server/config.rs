@@ -1,0 +1,35 @@
+//! Settings of a server.
+
+use alloc::sync::Arc;
+
+use crate::engine;
+use crate::socket::ConnConfig;
+
+/// Settings of a [`Server`](super::Server).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Engine.IO: transports, heartbeat, limits.
+    pub engine: Arc<engine::Config>,
+    /// Socket.IO: limits of one connection.
+    pub socket: ConnConfig,
+    /// How many events of one connection may wait for the application. Above it nothing more is read from that client until
+    /// there is room. Default: 128.
+    pub max_inbox: usize,
+    /// How many bytes of events may wait, with the same consequence. Default: 1 MiB. One message always fits.
+    pub max_inbox_bytes: usize,
+    /// The number of this shard; it is the first byte of each session id. Default: 0.
+    pub shard: u8,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            engine: Arc::default(),
+            socket: ConnConfig::default(),
+            max_inbox: 128,
+            max_inbox_bytes: 1 << 20,
+            shard: 0,
+        }
+    }
+}

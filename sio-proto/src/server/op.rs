@@ -1,0 +1,117 @@
+//! Operations on many sockets at once: the same value serves this hub, a sibling shard, or another node.
+
+use alloc::vec::Vec;
+
+use super::{Conn, Delivery, Server};
+use crate::engine::{CloseReason, Encoded, Overflow, SendError};
+use crate::hub::{NamespaceId, Room, Scope};
+use crate::{Instant, Str};
+
+/// Something done to every selected socket of a namespace.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum Op {
+    /// Send them a packet.
+    Broadcast(Broadcast),
+    /// Put them into these rooms.
+    Join(Vec<Room>),
+    /// Take them out of these rooms.
+    Leave(Vec<Room>),
+    /// Send them away; with `close`, close their connections.
+    Disconnect {
+        /// Whether the whole connection is closed.
+        close: bool,
+    },
+}
+
+/// A packet for many sockets, encoded once.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Broadcast {
+    /// The packet.
+    pub packet: Encoded,
+    /// Only to those who can be written to at once.
+    pub volatile: bool,
+    /// The acknowledgement id that the packet asks for, and until when; each answer comes as [`Event::Ack`](super::Event::Ack).
+    pub ack: Option<(u64, Instant)>,
+}
+
+impl Server {
+    /// Applies an operation to the connected sockets that `scope` means. The result counts broadcasts; for other operations it
+    /// counts the sockets.
+    pub fn apply(&mut self, namespace: NamespaceId, scope: &Scope, op: &Op, now: Instant) -> Delivery {
+        match op {
+            Op::Broadcast(broadcast) => self.broadcast(namespace, scope, broadcast, now),
+            Op::Join(rooms) => self.each(namespace, scope, |server, key| {
+                rooms.iter().for_each(|room: &Str| server.join(key, room));
+            }),
+            Op::Leave(rooms) => self.each(namespace, scope, |server, key| {
+                rooms.iter().for_each(|room: &Str| server.leave(key, room));
+            }),
+            Op::Disconnect { close } => self.each(namespace, scope, |server, key| {
+                let _ = server.disconnect(key, *close, now);
+            }),
+        }
+    }
+
+    fn each(
+        &mut self,
+        namespace: NamespaceId,
+        scope: &Scope,
+        mut act: impl FnMut(&mut Self, crate::hub::SocketKey),
+    ) -> Delivery {
+        let keys = self.hub.selected(namespace, scope);
+        let sockets = keys.len();
+        keys.into_iter().for_each(|key| act(self, key));
+        Delivery { sockets, skipped: 0 }
+    }
+
+    fn broadcast(
+        &mut self,
+        namespace: NamespaceId,
+        scope: &Scope,
+        broadcast: &Broadcast,
+        now: Instant,
+    ) -> Delivery {
+        let mut delivery = Delivery::default();
+        let mut overflowed = Vec::new();
+        let mut armed = Vec::new();
+        let Self { hub, conns, ready, config, .. } = self;
+        hub.select(namespace, scope, |_, &(id, slot)| {
+            let Some(conn) = conns.get_mut(id) else { return };
+            let Conn { engine, socket, .. } = conn;
+            if broadcast.volatile && !engine.is_writable() {
+                delivery.skipped += 1;
+                return;
+            }
+            match engine.send(broadcast.packet.clone()) {
+                Ok(()) => {
+                    delivery.sockets += 1;
+                    if let Some((ack, deadline)) = broadcast.ack {
+                        let _ = socket.expect_ack(slot, ack, Some(deadline));
+                        armed.push(id);
+                    }
+                    while let Some(channel) = engine.poll_ready() {
+                        ready.push_back(super::Ready::Transmit(channel));
+                    }
+                }
+                Err(SendError::Full(_)) => {
+                    delivery.skipped += 1;
+                    if config.engine.overflow == Overflow::Disconnect {
+                        overflowed.push(id);
+                    }
+                }
+                Err(SendError::Closed) => {}
+            }
+        });
+        for id in armed {
+            self.arm(id);
+        }
+        for id in overflowed {
+            if let Some(conn) = self.conns.get_mut(id) {
+                conn.engine.abort(CloseReason::Overflow);
+            }
+            let _ = self.process(id, now);
+        }
+        delivery
+    }
+}
