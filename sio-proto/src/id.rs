@@ -179,7 +179,8 @@ mod tests {
         assert_eq!((sid.as_str().len(), sid.shard()), (20, 3));
         assert_eq!(sid.as_str().parse(), Ok(sid));
         assert_ne!(SocketId::random(&mut random), SocketId::random(&mut random));
-        for bad in ["", "short", "__proto__", "AAAAAAAAAAAAAAAAAAA=", "AAAAAAAAAAAAAAAAAAAAA", "ÄÄÄÄÄÄÄÄÄÄ"] {
+        for bad in ["", "short", "__proto__", "AAAAAAAAAAAAAAAAAAA=", "AAAAAAAAAAAAAAAAAAAAA", "ÄÄÄÄÄÄÄÄÄÄ"]
+        {
             assert_eq!(bad.parse::<Sid>(), Err(InvalidId), "{bad}");
         }
     }

@@ -1,5 +1,6 @@
 //! Engine.IO and Socket.IO as pure state machines.
 #![no_std]
+#![warn(clippy::std_instead_of_core, clippy::alloc_instead_of_core)]
 
 extern crate alloc;
 #[cfg(test)]

@@ -59,10 +59,12 @@ pub struct Config {
     pub upgrade_timeout: Duration,
     /// How long a closing session waits for a poll that takes its last packets. Default: 30 s.
     pub close_timeout: Duration,
+    /// How long a client may take to close its end of a WebSocket that was closed here; then it is dropped. Default: 5 s.
+    pub linger: Duration,
     /// Largest message or POST body from a client, in bytes; told to the client as `maxPayload`. A larger body is answered
     /// with 413, a larger WebSocket message closes the session. Default: 1,000,000.
     pub max_http_buffer_size: usize,
-    /// Most bytes that may wait for one slow connection. Above it `emit` gives the packet back, and broadcasts follow
+    /// Most bytes that may wait for one slow connection, with the few dozen that each packet takes beside its content. Above it `emit` gives the packet back, and broadcasts follow
     /// [`overflow`](Self::overflow). A single packet is always accepted while nothing waits. Default: 16 MiB; the reference has
     /// no limit.
     pub max_outbox: usize,
@@ -85,6 +87,7 @@ impl Default for Config {
             ping_timeout: Duration::from_millis(20_000),
             upgrade_timeout: Duration::from_millis(10_000),
             close_timeout: Duration::from_millis(30_000),
+            linger: Duration::from_millis(5_000),
             max_http_buffer_size: 1_000_000,
             max_outbox: 16 << 20,
             overflow: Overflow::default(),

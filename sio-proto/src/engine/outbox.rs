@@ -35,10 +35,12 @@ impl Outbox {
         self.control.push_back(packet);
     }
 
-    /// Gives the packet back if it does not fit. One packet always fits, however large.
+    /// Gives the packet back if it does not fit. One packet always fits, however large. Many small ones take more room than
+    /// their content, so that counts too.
     pub(super) fn push(&mut self, packet: Encoded, limit: usize) -> Result<(), Encoded> {
         let len = packet.len();
-        if !self.packets.is_empty() && self.bytes.saturating_add(len) > limit {
+        let entries = self.packets.len().saturating_mul(size_of::<Encoded>());
+        if !self.packets.is_empty() && self.bytes.saturating_add(entries).saturating_add(len) > limit {
             return Err(packet);
         }
         self.bytes += len;

@@ -23,6 +23,9 @@ use crate::{Instant, Sid, Str};
 /// How often a poll is freed while the client moves to WebSocket (B61).
 const NOOP_INTERVAL: Duration = Duration::from_millis(100);
 
+/// How many bytes the protocol's own packets may exceed `max_outbox` by.
+const OWN_ROOM: usize = 64 << 10;
+
 /// A way for bytes to travel: one parked GET, one POST, or one WebSocket.
 ///
 /// The caller picks the number; it must not be used again while any session knows it.
@@ -37,8 +40,10 @@ pub enum Transmit {
     Packet(Encoded),
     /// Answer this request. The channel is done with.
     Respond(Response),
-    /// Close this WebSocket, once everything before is sent. The channel is done with.
+    /// Close this WebSocket, once everything before is sent. What else arrives on it does not matter.
     Close,
+    /// Drop this WebSocket at once: the peer did not close it in time. Only the composite server says so.
+    Abort,
 }
 
 /// What happened in a session.
@@ -178,7 +183,11 @@ pub struct ServerSession {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
-    Closing { until: Instant },
+    Closing {
+        until: Instant,
+        /// How many packets were dropped instead of being sent first.
+        discarded: usize,
+    },
     Closed,
 }
 
@@ -190,10 +199,22 @@ struct Upgrade {
     noop_at: Option<Instant>,
 }
 
+impl Upgrade {
+    fn is_probed(self) -> bool {
+        self.noop_at.is_some()
+    }
+}
+
 impl ServerSession {
     /// A new session, opened by the first poll or by a WebSocket; the handshake is its first output.
     #[must_use]
-    pub fn new(config: Arc<Config>, sid: Sid, transport: Transport, channel: ChannelId, now: Instant) -> Self {
+    pub fn new(
+        config: Arc<Config>,
+        sid: Sid,
+        transport: Transport,
+        channel: ChannelId,
+        now: Instant,
+    ) -> Self {
         let mut session = Self {
             sid,
             phase: Phase::Open,
@@ -285,7 +306,15 @@ impl ServerSession {
             self.abort(CloseReason::ParseError);
             return Err(PeerError::NotUtf8);
         };
+        let half = body.len() / 2;
         for packet in payload::decode(body) {
+            let packet = packet.map(|packet| match packet {
+                // A small part of a body is copied, or it would keep the rest of it for as long as it waits itself.
+                Packet::Message(Message::Text(text)) if text.len() < half => {
+                    Packet::Message(Message::Text(text.as_str().into()))
+                }
+                packet => packet,
+            });
             self.handle_decoded(packet, now)?;
         }
         Ok(())
@@ -330,8 +359,8 @@ impl ServerSession {
                 message @ Message::Binary(_) => Ok(Packet::Message(message)),
             };
             self.handle_decoded(packet, now)
-        } else if self.upgrade.is_some_and(|upgrade| upgrade.channel == channel) {
-            self.handle_probe(channel, message, now)
+        } else if let Some(upgrade) = self.upgrade.filter(|upgrade| upgrade.channel == channel) {
+            self.handle_probe(upgrade, message, now)
         } else {
             Ok(())
         }
@@ -372,12 +401,12 @@ impl ServerSession {
         Ok(())
     }
 
-    fn handle_probe(&mut self, channel: ChannelId, message: Message, now: Instant) -> Result<(), PeerError> {
+    fn handle_probe(&mut self, upgrade: Upgrade, message: Message, now: Instant) -> Result<(), PeerError> {
+        let channel = upgrade.channel;
         match message {
-            Message::Text(text) if text == "2probe" => {
-                if let Some(upgrade) = &mut self.upgrade {
-                    upgrade.noop_at = Some(now + NOOP_INTERVAL);
-                }
+            // Once: a peer that asks without reading must not fill the replies.
+            Message::Text(text) if text == "2probe" && !upgrade.is_probed() => {
+                self.upgrade = Some(Upgrade { noop_at: Some(now + NOOP_INTERVAL), ..upgrade });
                 let answer = Encoded::from_parts(Str::from_static("3probe"), None);
                 self.reply(channel, Transmit::Packet(answer));
                 self.free_poll();
@@ -417,11 +446,24 @@ impl ServerSession {
             self.abort(CloseReason::TransportError);
         } else if self.post == Some(channel) {
             self.post = None;
-            self.abort(CloseReason::TransportError);
+            // After the upgrade it does not matter how the old transport ends.
+            if self.websocket.is_none() {
+                self.abort(CloseReason::TransportError);
+            }
         } else if self.upgrade.is_some_and(|upgrade| upgrade.channel == channel) {
             self.upgrade = None;
         }
         self.replies.retain(|(to, _)| *to != channel);
+    }
+
+    /// The peer broke the rules of the WebSocket protocol, or its message is too large. The WebSocket is closed by
+    /// `poll_transmit`, unlike after a hang-up.
+    pub fn handle_fault(&mut self, channel: ChannelId) {
+        if self.websocket == Some(channel) {
+            self.abort(CloseReason::TransportError);
+        } else if self.upgrade.is_some_and(|upgrade| upgrade.channel == channel) {
+            self.close_upgrade();
+        }
     }
 
     /// Time has passed.
@@ -438,7 +480,7 @@ impl ServerSession {
                     Beat::Expired => return self.abort(CloseReason::PingTimeout),
                 }
             }
-            Phase::Closing { until } if until <= now => return self.abort(CloseReason::ForcedClose),
+            Phase::Closing { until, .. } if until <= now => return self.abort(CloseReason::ForcedClose),
             Phase::Closing { .. } | Phase::Closed => {}
         }
         if let Some(upgrade) = self.upgrade {
@@ -471,19 +513,24 @@ impl ServerSession {
         Ok(())
     }
 
-    /// Sends a packet of the protocol's own, whatever waits already. Dropped if the session is closed or closing.
+    /// Sends a packet of the protocol's own, for which there is some room beside the application's. A client that makes us
+    /// reply and does not read the replies ends when that is used up. Dropped if the session is closed or closing.
     pub(crate) fn push(&mut self, packet: Encoded) {
-        if self.phase == Phase::Open {
-            let accepted = self.outbox.push(packet, usize::MAX);
-            debug_assert!(accepted.is_ok(), "nothing exceeds usize::MAX");
-            self.announce();
+        if self.phase != Phase::Open {
+            return;
+        }
+        match self.outbox.push(packet, self.config.max_outbox.saturating_add(OWN_ROOM)) {
+            Ok(()) => self.announce(),
+            Err(_) => self.abort(CloseReason::Overflow),
         }
     }
 
     /// Whether a packet sent now would go out at once (B126).
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        self.phase == Phase::Open && self.outbox.is_empty() && (self.websocket.is_some() || self.poll.is_some())
+        self.phase == Phase::Open
+            && self.outbox.is_empty()
+            && (self.websocket.is_some() || self.poll.is_some())
     }
 
     /// Bytes that wait to be sent.
@@ -497,10 +544,11 @@ impl ServerSession {
         if self.phase != Phase::Open {
             return;
         }
+        let discarded = if discard { self.outbox.packets() } else { 0 };
         if discard {
             self.outbox.clear();
         }
-        self.phase = Phase::Closing { until: now + self.config.close_timeout };
+        self.phase = Phase::Closing { until: now + self.config.close_timeout, discarded };
         self.close_upgrade();
         self.announce();
     }
@@ -510,7 +558,6 @@ impl ServerSession {
         if self.phase == Phase::Closed {
             return;
         }
-        self.phase = Phase::Closed;
         self.post = None;
         self.close_upgrade();
         if let Some(channel) = self.poll.take() {
@@ -524,8 +571,9 @@ impl ServerSession {
     }
 
     fn finish(&mut self, reason: CloseReason) {
+        let discarded = if let Phase::Closing { discarded, .. } = self.phase { discarded } else { 0 };
+        let undelivered = discarded + self.outbox.packets();
         self.phase = Phase::Closed;
-        let undelivered = self.outbox.packets();
         self.outbox.clear();
         self.events.push_back(Event::Closed { reason, undelivered });
     }
@@ -566,7 +614,12 @@ impl ServerSession {
 
     /// What happened, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        // One body can hold very many packets; an idle session should not keep the room for them.
+        if self.events.is_empty() && self.events.capacity() > 16 {
+            self.events = VecDeque::new();
+        }
+        event
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) must be called at the latest.
@@ -574,7 +627,7 @@ impl ServerSession {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let phase = match self.phase {
             Phase::Open => self.heartbeat.deadline(),
-            Phase::Closing { until } => until,
+            Phase::Closing { until, .. } => until,
             Phase::Closed => return None,
         };
         let upgrade = self.upgrade.map(|upgrade| match upgrade.noop_at {
@@ -622,17 +675,13 @@ impl ServerSession {
         }
     }
 
-    /// Answers a parked poll, with a noop if there is nothing else for it.
+    /// Answers a parked poll with a noop. What waits stays for the next poll or the WebSocket: the client may give this
+    /// request up before it is answered, and that would not be noticed.
     fn free_poll(&mut self) {
-        if self.outbox.is_empty() {
-            if let Some(channel) = self.poll.take() {
-                let mut nothing = Outbox::default();
-                self.reply(channel, Transmit::Respond(nothing.drain_payload(Some("6"))));
-            }
-        } else if let Some(channel) = self.poll.take() {
+        if let Some(channel) = self.poll.take() {
             self.announced = false;
-            let response = self.outbox.drain_payload(None);
-            self.reply(channel, Transmit::Respond(response));
+            let mut nothing = Outbox::default();
+            self.reply(channel, Transmit::Respond(nothing.drain_payload(Some("6"))));
         }
     }
 

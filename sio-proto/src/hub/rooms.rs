@@ -21,6 +21,14 @@ new_key_type! {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct NamespaceId(u32);
 
+impl NamespaceId {
+    /// How many namespaces were added before this one.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Which sockets of a namespace are meant.
 ///
 /// No rooms mean every socket; with rooms, those that are in at least one of them, each once (B122). `except` takes
@@ -180,7 +188,8 @@ impl<H> Hub<H> {
     pub fn remove(&mut self, key: SocketKey) -> Option<(HubSocket<H>, Vec<Room>)> {
         let mut socket = self.sockets.remove(key)?;
         let rooms = core::mem::take(&mut socket.rooms);
-        let names = rooms.iter().filter_map(|room| self.rooms.get(*room)).map(|room| room.name.clone()).collect();
+        let names =
+            rooms.iter().filter_map(|room| self.rooms.get(*room)).map(|room| room.name.clone()).collect();
         for room in rooms {
             self.leave_room(socket.namespace, room, key);
         }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::event::Event;
 use crate::Instant;
-use crate::engine::{CloseReason, ServerSession};
+use crate::engine::{ChannelId, CloseReason, ServerSession};
 use crate::hub::SocketKey;
 use crate::socket::{ServerConn, Slot};
 use crate::time::earliest;
@@ -20,15 +20,29 @@ pub(super) struct Conn {
     pub(super) armed: Option<Instant>,
     /// Channels that are open.
     pub(super) channels: usize,
+    /// Whether somebody waits for room in the outbox.
+    pub(super) wants_room: bool,
+    /// WebSockets that are closed here, and until when the client may take to close them there; `None` when that is over.
+    pub(super) lingering: Vec<(ChannelId, Option<Instant>)>,
 }
 
 impl Conn {
     pub(super) fn new(engine: ServerSession, socket: ServerConn) -> Self {
-        Self { engine, socket, sockets: Vec::new(), inbox: Inbox::default(), armed: None, channels: 1 }
+        Self {
+            engine,
+            socket,
+            sockets: Vec::new(),
+            inbox: Inbox::default(),
+            armed: None,
+            channels: 1,
+            wants_room: false,
+            lingering: Vec::new(),
+        }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        earliest(self.engine.poll_timeout(), self.socket.poll_timeout())
+        let machines = earliest(self.engine.poll_timeout(), self.socket.poll_timeout());
+        self.lingering.iter().fold(machines, |at, (_, until)| earliest(at, *until))
     }
 
     pub(super) fn key(&self, slot: Slot) -> Option<SocketKey> {
@@ -119,7 +133,8 @@ fn socket(event: &Event) -> Option<SocketKey> {
 fn weight(event: &Event) -> usize {
     match event {
         Event::Event { payload, .. } => {
-            payload.text().len() + payload.attachments().as_slice().iter().map(bytes::Bytes::len).sum::<usize>()
+            payload.text().len()
+                + payload.attachments().as_slice().iter().map(bytes::Bytes::len).sum::<usize>()
         }
         Event::Connect { auth, .. } => auth.as_ref().map_or(0, |auth| auth.len()),
         _ => 0,

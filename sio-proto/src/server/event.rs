@@ -78,6 +78,8 @@ pub enum Ready {
     Events(ConnId),
     /// This connection's inbox has room again; see [`wants_read`](super::Server::wants_read).
     Read(ConnId),
+    /// This connection's outbox has room again; see [`wait_for_room`](super::Server::wait_for_room).
+    Write(ConnId),
 }
 
 /// What a request was let in for.

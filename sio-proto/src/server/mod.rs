@@ -204,12 +204,29 @@ impl Server {
         }
     }
 
-    /// Time has passed. `rejected` is called for each connection that is closed for what its peer did not do.
+    /// The peer of a WebSocket broke its rules, or sent a message that is too large. The WebSocket is closed by
+    /// `poll_transmit`, and a hang-up is still due.
+    pub fn handle_fault(&mut self, channel: ChannelId, now: Instant) {
+        if let Some(id) = self.conn_of(channel) {
+            if let Some(conn) = self.conns.get_mut(id) {
+                conn.engine.handle_fault(channel);
+            }
+            let _ = self.process(id, now);
+        }
+    }
+
+    /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(id) = self.timers.pop_due(now) {
             let Some(conn) = self.conns.get_mut(id) else { continue };
             conn.armed = None;
             conn.engine.handle_timeout(now);
+            for (channel, until) in &mut conn.lingering {
+                if until.is_some_and(|until| until <= now) {
+                    *until = None;
+                    self.ready.push_back(Ready::Transmit(*channel));
+                }
+            }
             if conn.socket.handle_timeout(now).is_err() {
                 Self::expel(conn, now);
             }
@@ -228,11 +245,25 @@ impl Server {
     pub fn poll_transmit(&mut self, channel: ChannelId, now: Instant) -> Option<Transmit> {
         let id = self.conn_of(channel)?;
         let conn = self.conns.get_mut(id)?;
-        let transmit = conn.engine.poll_transmit(channel)?;
-        if !matches!(transmit, Transmit::Packet(_)) {
-            self.close_channel(channel);
-            let _ = self.process(id, now);
+        let transmit = match conn.lingering.iter().position(|(lingering, _)| *lingering == channel) {
+            None => conn.engine.poll_transmit(channel)?,
+            Some(at) if conn.lingering[at].1.is_none() => {
+                conn.lingering.swap_remove(at);
+                Transmit::Abort
+            }
+            Some(_) => return None,
+        };
+        match transmit {
+            Transmit::Packet(_) => {
+                self.announce_room(id);
+                return Some(transmit);
+            }
+            Transmit::Close => conn.lingering.push((channel, Some(now + self.config.engine.linger))),
+            Transmit::Respond(_) | Transmit::Abort => {
+                self.close_channel(channel);
+            }
         }
+        let _ = self.process(id, now);
         Some(transmit)
     }
 
@@ -243,11 +274,8 @@ impl Server {
         let event = conn.inbox.pop(busy);
         if event.is_none() {
             conn.inbox.announced = false;
-        } else if conn.inbox.full && !conn.inbox.exceeds(self.config.max_inbox, self.config.max_inbox_bytes) {
-            conn.inbox.full = false;
-            conn.engine.set_paused(false);
-            self.ready.push_back(Ready::Read(id));
         }
+        self.pace(id);
         self.retire(id);
         event
     }
@@ -339,6 +367,28 @@ impl Server {
         Ok(())
     }
 
+    /// Stops waiting for an acknowledgement; a late one is ignored.
+    pub fn forget_ack(&mut self, key: SocketKey, ack: u64) {
+        if let Ok((id, slot)) = self.handle_of(key) {
+            if let Ok(conn) = self.conn(id) {
+                conn.socket.forget_ack(slot, ack);
+            }
+        }
+    }
+
+    /// Gives `None` if the outbox of this socket's client is at most half full, or the client is gone. Else gives the
+    /// connection for which [`Ready::Write`] will come when that is so.
+    pub fn wait_for_room(&mut self, key: SocketKey) -> Option<ConnId> {
+        let id = self.hub.get(key)?.handle.0;
+        let half = self.config.engine.max_outbox / 2;
+        let conn = self.conns.get_mut(id)?;
+        if !conn.engine.is_open() || conn.engine.outbox_bytes() <= half {
+            return None;
+        }
+        conn.wants_room = true;
+        Some(id)
+    }
+
     /// Bytes that wait to be sent to this socket's client.
     #[must_use]
     pub fn outbox_bytes(&self, key: SocketKey) -> usize {
@@ -413,6 +463,12 @@ impl Server {
         self.conns.is_empty()
     }
 
+    /// Whether every session is over and every channel is done with. Events may still wait for the application.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.sids.is_empty() && self.channels.is_empty()
+    }
+
     /// How many connections there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -423,6 +479,21 @@ impl Server {
     #[must_use]
     pub fn conn_of(&self, channel: ChannelId) -> Option<ConnId> {
         self.channels.get(channel_key(channel)).copied()
+    }
+
+    /// Whether a channel only waits for its end: nothing but [`Transmit::Close`] and [`Transmit::Abort`] will come for it.
+    #[must_use]
+    pub fn is_ending(&self, channel: ChannelId) -> bool {
+        let conn = self.conn_of(channel).and_then(|id| self.conns.get(id));
+        conn.is_none_or(|conn| {
+            conn.engine.is_closed() || conn.lingering.iter().any(|(lingering, _)| *lingering == channel)
+        })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// How a connection travels.
@@ -461,8 +532,7 @@ impl Server {
     fn open(&mut self, transport: Transport, now: Instant) -> (ConnId, ChannelId) {
         let channel = self.channels.insert(ConnId::default());
         let sid = Sid::random(&mut self.random, self.config.shard);
-        let engine =
-            ServerSession::new(self.config.engine.clone(), sid, transport, channel_id(channel), now);
+        let engine = ServerSession::new(self.config.engine.clone(), sid, transport, channel_id(channel), now);
         let id = self.conns.insert(Conn::new(engine, ServerConn::new(self.config.socket, now)));
         self.channels[channel] = id;
         self.sids.insert(sid, id);
@@ -491,6 +561,7 @@ impl Server {
         let id = self.channels.remove(channel_key(channel))?;
         if let Some(conn) = self.conns.get_mut(id) {
             conn.channels -= 1;
+            conn.lingering.retain(|(lingering, _)| *lingering != channel);
         }
         Some(id)
     }
@@ -505,37 +576,38 @@ impl Server {
     fn process(&mut self, id: ConnId, now: Instant) -> Result<(), PeerError> {
         let mut fault = Ok(());
         let Some(conn) = self.conns.get_mut(id) else { return Ok(()) };
-        while let Some(event) = conn.engine.poll_event() {
-            match event {
-                engine::Event::Message(message) => {
-                    if let Err(error) = conn.socket.handle_message(message) {
-                        Self::expel(conn, now);
-                        fault = Err(error.into());
+        // Each message has had its effect before the next one counts, also if they came in one body.
+        loop {
+            if let Some(event) = conn.socket.poll_event() {
+                Self::route(&mut self.hub, &mut self.random, conn, id, event);
+            } else if let Some(packet) = conn.socket.poll_message() {
+                conn.engine.push(packet);
+            } else if let Some(event) = conn.engine.poll_event() {
+                match event {
+                    engine::Event::Message(message) => {
+                        if let Err(error) = conn.socket.handle_message(message) {
+                            Self::expel(conn, now);
+                            fault = Err(error.into());
+                        }
+                    }
+                    engine::Event::Upgraded => conn.inbox.push(Event::Upgraded),
+                    engine::Event::Closed { reason, undelivered } => {
+                        conn.socket.close(DisconnectReason::Connection(reason));
+                        self.sids.remove(&conn.engine.sid());
+                        conn.inbox.push(Event::Closed { reason, undelivered });
                     }
                 }
-                engine::Event::Upgraded => conn.inbox.push(Event::Upgraded),
-                engine::Event::Closed { reason, undelivered } => {
-                    conn.socket.close(DisconnectReason::Connection(reason));
-                    self.sids.remove(&conn.engine.sid());
-                    conn.inbox.push(Event::Closed { reason, undelivered });
-                }
+            } else {
+                break;
             }
-        }
-        while let Some(event) = conn.socket.poll_event() {
-            Self::route(&mut self.hub, &mut self.random, conn, id, event);
-        }
-        while let Some(packet) = conn.socket.poll_message() {
-            conn.engine.push(packet);
         }
         if !conn.inbox.is_empty() && !conn.inbox.announced {
             conn.inbox.announced = true;
             self.ready.push_back(Ready::Events(id));
         }
-        if !conn.inbox.full && conn.inbox.exceeds(self.config.max_inbox, self.config.max_inbox_bytes) {
-            conn.inbox.full = true;
-            conn.engine.set_paused(true);
-        }
+        self.pace(id);
         self.announce_transmits(id);
+        self.announce_room(id);
         self.arm(id);
         self.retire(id);
         fault
@@ -576,6 +648,29 @@ impl Server {
             }
         };
         conn.inbox.push(event);
+    }
+
+    /// Stops reading from a client whose inbox is full, and goes on when it is not any more.
+    fn pace(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let full = conn.inbox.exceeds(self.config.max_inbox, self.config.max_inbox_bytes);
+        if full != conn.inbox.full {
+            conn.inbox.full = full;
+            conn.engine.set_paused(full);
+            if !full {
+                self.ready.push_back(Ready::Read(id));
+            }
+        }
+    }
+
+    fn announce_room(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            let half = self.config.engine.max_outbox / 2;
+            if conn.wants_room && (!conn.engine.is_open() || conn.engine.outbox_bytes() <= half) {
+                conn.wants_room = false;
+                self.ready.push_back(Ready::Write(id));
+            }
+        }
     }
 
     fn announce_transmits(&mut self, id: ConnId) {

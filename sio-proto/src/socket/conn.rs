@@ -164,6 +164,8 @@ pub struct ServerConn {
     connect_by: Option<Instant>,
     out: VecDeque<Encoded>,
     events: VecDeque<ConnEvent>,
+    /// Nothing counts any more.
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -189,14 +191,18 @@ impl ServerConn {
             connect_by: Some(now + config.connect_timeout),
             out: VecDeque::new(),
             events: VecDeque::new(),
+            closed: false,
         }
     }
 
-    /// A message arrived.
+    /// A message arrived. Ignored after [`close`](Self::close).
     ///
     /// # Errors
     /// The client broke the protocol: the connection must be closed.
     pub fn handle_message(&mut self, message: Message) -> Result<(), PeerError> {
+        if self.closed {
+            return Ok(());
+        }
         match self.decoder.decode(message)? {
             None => Ok(()),
             Some(Packet::Connect { namespace, data }) => self.handle_connect(namespace, data),
@@ -233,6 +239,8 @@ impl ServerConn {
             return Err(PeerError::AlreadyConnected(namespace));
         }
         self.left.retain(|left| *left != namespace);
+        // The name outlives the packet and must not keep it.
+        let namespace = if namespace == "/" { namespace } else { Str::from(namespace.as_str()) };
         let slot = Slot(self.next_slot);
         self.next_slot = self.next_slot.wrapping_add(1);
         self.joined.push(Joined {
@@ -361,6 +369,7 @@ impl ServerConn {
         }
         self.connect_by = None;
         self.left = Vec::new();
+        self.closed = true;
         self.out.clear();
         self.decoder.reset();
     }
@@ -393,6 +402,10 @@ impl ServerConn {
     fn leave(&mut self, namespace: Str) {
         // One per namespace that let the client in or refused it; names of refused unknown ones are the client's choice.
         const MOST: usize = 64;
+        const LONGEST: usize = 1 << 10;
+        if namespace.len() > LONGEST {
+            return;
+        }
         if self.left.len() == MOST {
             self.left.remove(0);
         }

@@ -207,9 +207,7 @@ pub(super) fn disconnect(namespace: &str) -> Encoded {
 pub(super) fn connect_error(namespace: &str, error: &ConnectError) -> Encoded {
     let message = serde_json::to_string(&error.message).unwrap_or_default();
     match &error.data {
-        Some(data) => {
-            control('4', namespace, format_args!(r#"{{"message":{message},"data":{data}}}"#))
-        }
+        Some(data) => control('4', namespace, format_args!(r#"{{"message":{message},"data":{data}}}"#)),
         None => control('4', namespace, format_args!(r#"{{"message":{message}}}"#)),
     }
 }

@@ -204,13 +204,16 @@ fn checked(data: Str, kind: u8) -> Result<Str, PacketError> {
     }
 }
 
-/// A run of digits from `at`, and where it ends. `None` if there is none, or if it is too large for a `u64`.
+/// A run of digits from `at`, and where it ends. `None` if there is none, or if it is longer than a `u64` or too large for it.
 fn digits(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
     let run = bytes[at..].iter().take_while(|byte| byte.is_ascii_digit());
     let (mut number, mut end) = (0u64, at);
     for digit in run {
         number = number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
         end += 1;
+        if end - at > 20 {
+            return None;
+        }
     }
     (end > at).then_some((number, end))
 }

@@ -1,9 +1,9 @@
 //! The data of an event or an acknowledgement, kept as it is on the wire until somebody asks for a type.
 //!
 //! A [`Payload`] is what a packet carried: one JSON array and the binary attachments that it refers to. It is
-//! checked once when it arrives and never taken apart before [`Payload::deserialize`], which runs serde on the
-//! handler's own types. In the other direction [`encode_event`] and [`encode_ack`] write such an array from
-//! anything that is [`Args`].
+//! checked once when it arrives and never taken apart before [`Payload::deserialize`], which runs serde on
+//! the handler's own types. In the other direction [`encode_event`] and [`encode_ack`] write such an array
+//! from anything that is [`Args`].
 //!
 //! # Arguments
 //!
@@ -21,8 +21,8 @@
 //!
 //! # Binary data
 //!
-//! Types that serde knows as bytes (`bytes::Bytes`, `serde_bytes::ByteBuf`; not `Vec<u8>`, which serde knows as
-//! a list of numbers) travel as attachments, at any depth.
+//! Types that serde knows as bytes (`bytes::Bytes`, `serde_bytes::ByteBuf`; not `Vec<u8>`, which serde knows
+//! as a list of numbers) travel as attachments, at any depth.
 
 mod de;
 mod json;
@@ -146,8 +146,8 @@ impl Payload {
     }
 
     fn from_encoded(text: Vec<u8>, attachments: Vec<Bytes>, named: bool) -> Result<Self, EncodeError> {
-        // Our own encoder wrote this text, so both checks pass; they are here because nothing unchecked ought to
-        // get into a `Payload`, and this is not the hot path.
+        // Our own encoder wrote this text, so both checks pass; they are here because nothing unchecked ought
+        // to get into a `Payload`, and this is not the hot path.
         let text = String::from_utf8(text).map_err(EncodeError::new)?;
         Self::new(Str::from(text), attachments.into(), named).map_err(EncodeError::new)
     }
@@ -173,7 +173,8 @@ impl Payload {
         &self.text
     }
 
-    /// The arguments as they were sent: without the event name and the array's brackets, for example `{"a":1},2`.
+    /// The arguments as they were sent: without the event name and the array's brackets, for example
+    /// `{"a":1},2`.
     #[must_use]
     pub fn args_text(&self) -> &str {
         // Outside of strings JSON has no white space but its own four characters, so `trim` takes no others.
@@ -198,12 +199,18 @@ impl Payload {
     /// Reads the arguments.
     ///
     /// Tuples and arrays take the arguments in turn, other types the first; further arguments are ignored. In
-    /// place of a missing argument, `Option` gets `None` and `()` is content. Attachments are found wherever `T`
-    /// asks for bytes, and handed out as bytes to types that take anything (untagged enums, flattened structs);
-    /// note that `serde_json::Value` refuses bytes.
+    /// place of a missing argument, `Option` gets `None` and `()` is content. Attachments are found wherever
+    /// `T` asks for bytes, and handed out as bytes to types that take anything (untagged enums, flattened
+    /// structs); note that `serde_json::Value` refuses bytes.
     ///
-    /// ```ignore
-    /// let (room, text): (String, String) = payload.deserialize()?;
+    /// ```
+    /// use sio_proto::socket::Payload;
+    ///
+    /// let payload = Payload::from_event("join", &("lobby", 3))?;
+    /// assert_eq!(payload.text(), r#"["join","lobby",3]"#);
+    /// let (room, seat): (&str, u8) = payload.deserialize()?;
+    /// assert_eq!((room, seat), ("lobby", 3));
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! Puts attachments in the place of their placeholders while `serde_json` deserialises.
 //!
-//! [`Resolve`] goes around a deserialiser and everything that comes out of it, so that it is still around when
-//! a type somewhere inside asks for bytes. It adds no recursion of its own: each container is still entered
-//! through `serde_json`, whose depth limit therefore holds.
+//! [`Resolve`] goes around a deserialiser and everything that comes out of it, so that it is still around
+//! when a type somewhere inside asks for bytes. It adds no recursion of its own: each container is still
+//! entered through `serde_json`, whose depth limit therefore holds.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -11,7 +11,8 @@ use core::fmt;
 use bytes::Bytes;
 use serde::de::value::{CowStrDeserializer, MapAccessDeserializer};
 use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor,
+    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess,
+    VariantAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
 
@@ -32,8 +33,8 @@ impl<'de> Binary<'de> {
 
     /// Whether the object that begins with `key` is a placeholder and nothing else.
     ///
-    /// `serde_json` cannot look ahead, and buffering an object to find that it is an ordinary one would change
-    /// what its reader sees. But a key without escapes is borrowed from the text, so the text can be asked.
+    /// `serde_json` cannot look ahead, and to buffer an object until it turns out to be an ordinary one would
+    /// change what its reader sees. But a key without escapes is borrowed from the text, which can be asked.
     fn is_placeholder(&self, key: &'de str) -> bool {
         const NUMBER: [char; 15] =
             ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '-', '+', '.', 'e', 'E'];
@@ -43,10 +44,8 @@ impl<'de> Binary<'de> {
         let number = ["_placeholder\"", ":", "true", ",", "\"num\"", ":"]
             .iter()
             .try_fold(text, |text, token| text.strip_prefix(token).map(str::trim_start));
-        number.is_some_and(|number| {
-            let end = number.trim_start_matches(NUMBER);
-            end.len() < number.len() && end.trim_start().starts_with('}')
-        })
+        // The text is known to be JSON, so there is a number, and in one piece.
+        number.is_some_and(|text| text.trim_start_matches(NUMBER).trim_start().starts_with('}'))
     }
 }
 
@@ -377,7 +376,7 @@ impl<'de> Visitor<'de> for KeySeed {
     }
 }
 
-/// An object's key, which does what keys in `serde_json` do: it is a number or a Boolean for those who insist.
+/// An object's key. As in `serde_json` it is a number or a Boolean for those who insist.
 struct Key<'de>(Cow<'de, str>);
 
 macro_rules! parse_key {

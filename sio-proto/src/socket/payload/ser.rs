@@ -9,8 +9,9 @@ use serde::ser::{Serialize, SerializeTuple, SerializeTupleStruct, Serializer};
 use super::Payload;
 use super::json::{Compound, EncodeError, Json};
 
-/// What can be sent as the arguments of an event or an acknowledgement: whatever implements `Serialize`, by the
-/// rules of the [module](super), and a [`Payload`], whose arguments and attachments are passed on as they are.
+/// What can be sent as the arguments of an event or an acknowledgement: whatever implements `Serialize`, by
+/// the rules of the [module](super), and a [`Payload`], whose arguments and attachments are passed on as they
+/// are.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent as the arguments of an event",
     note = "arguments are anything that implements `serde::Serialize`, or a `Payload` by itself"
@@ -95,12 +96,11 @@ fn encode<A: Args + ?Sized>(
         Some(name) => Spread(&mut writer).serialize_str(name).and_then(|()| args.write(&mut writer)),
         None => args.write(&mut writer),
     };
-    match result {
-        Ok(()) => out.push(b']'),
-        Err(_) => {
-            out.truncate(before.0);
-            attachments.truncate(before.1);
-        }
+    if result.is_ok() {
+        out.push(b']');
+    } else {
+        out.truncate(before.0);
+        attachments.truncate(before.1);
     }
     result
 }

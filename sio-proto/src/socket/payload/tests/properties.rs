@@ -23,8 +23,8 @@ pub(super) enum Dyn {
     Float(f64),
     Text(String),
     Data(Bytes),
-    List(Vec<Dyn>),
-    Object(Vec<(String, Dyn)>),
+    List(Vec<Self>),
+    Object(Vec<(String, Self)>),
 }
 
 impl Serialize for Dyn {
@@ -170,10 +170,10 @@ prop_compose! {
         id: u32,
         data in data(),
         list in vec(data(), 0..3),
-        map in btree_map(any::<String>(), self::data(), 0..3),
-        numbered in btree_map(any::<u8>(), self::data(), 0..3),
-        maybe in option::of(self::data()),
-        pair in (self::data(), (-1000..1000).prop_map(f64::from)),
+        map in btree_map(any::<String>(), data(), 0..3),
+        numbered in btree_map(any::<u8>(), data(), 0..3),
+        maybe in option::of(data()),
+        pair in (data(), (-1000..1000).prop_map(f64::from)),
         shapes in vec(shape(), 0..3),
         flat in flat(),
     ) -> Everything {
@@ -184,8 +184,10 @@ prop_compose! {
 /// Text that is JSON more often than not.
 fn jsonish() -> impl Strategy<Value = String> {
     let token = prop_oneof![
-        prop::sample::select(&["[", "]", "{", "}", ",", ":", "\"", "\\", " ", "\n", "null", "true", "\"a\""][..])
-            .prop_map(String::from),
+        prop::sample::select(
+            &["[", "]", "{", "}", ",", ":", "\"", "\\", " ", "\n", "null", "true", "\"a\""][..]
+        )
+        .prop_map(String::from),
         prop::sample::select(
             &[
                 "{\"_placeholder\":true,\"num\":0}",
@@ -235,10 +237,15 @@ proptest! {
     }
 
     #[test]
-    fn text_is_what_serde_json_writes(text: String, long in "[ -~]{0,200}", map in btree_map(any::<String>(), any::<i16>(), 0..4)) {
+    fn text_is_what_serde_json_writes(
+        text: String,
+        long in "[ -~]{0,200}",
+        map in btree_map(any::<String>(), any::<i16>(), 0..4),
+    ) {
         let value = (text, long, map);
         let expected = serde_json::to_string(&value).unwrap();
-        prop_assert_eq!(Payload::from_args(&value).unwrap().text(), expected);
+        let payload = Payload::from_args(&value).unwrap();
+        prop_assert_eq!(payload.text(), expected);
     }
 
     #[test]
@@ -258,7 +265,8 @@ proptest! {
         prop_assert!(!valid || named || payload.is_ok());
         if let Ok(payload) = payload {
             prop_assert_eq!(payload.name().is_some(), named);
-            prop_assert_eq!(payload.name_str().as_deref(), payload.name().as_deref());
+            let (shared, borrowed) = (payload.name_str(), payload.name());
+            prop_assert_eq!(shared.as_deref(), borrowed.as_deref());
             let rest = alloc::format!("[{}]", payload.args_text());
             prop_assert!(serde_json::from_str::<Vec<IgnoredAny>>(&rest).is_ok(), "{}", rest);
             let _ = payload.deserialize::<Dyn>();

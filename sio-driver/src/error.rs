@@ -1,0 +1,102 @@
+//! What can go wrong for users of the handles.
+
+use std::fmt;
+
+use sio_proto::UsageError;
+use sio_proto::engine::Encoded;
+use sio_proto::server;
+use sio_proto::socket::EncodeError;
+
+/// Something that was not sent.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmitError {
+    /// The data cannot be serialised, or the event's name is reserved.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// More waits for this client than `max_outbox` allows. The packet is given back:
+    /// [`Socket::send_packet`](crate::Socket::send_packet) tries again, [`Socket::ready`](crate::Socket::ready) waits for room.
+    #[error("outbox of this client is full")]
+    Full(Packet),
+    /// The client is gone.
+    #[error("client is disconnected")]
+    Disconnected,
+    /// The client has not been let in yet: middlewares cannot send to it.
+    #[error("client is not connected yet")]
+    NotConnected,
+}
+
+impl From<server::EmitError> for EmitError {
+    fn from(error: server::EmitError) -> Self {
+        match error {
+            server::EmitError::Full(packet) => Self::Full(Packet(packet)),
+            server::EmitError::Usage(UsageError::NotConnected) => Self::NotConnected,
+            _ => Self::Disconnected,
+        }
+    }
+}
+
+/// An encoded packet that could not be sent yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Packet(pub(crate) Encoded);
+
+/// Why a handler did not do its work: an argument that did not parse, or whatever error the handler returned.
+///
+/// Every `std::error::Error` turns into it, so `?` works in handlers. It is given to
+/// [`Namespace::on_error`](crate::Namespace::on_error) and logged.
+pub struct Error(Box<dyn std::error::Error + Send + Sync>);
+
+impl Error {
+    /// An error with this message.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into().into())
+    }
+
+    /// The error underneath, if it is of this type.
+    #[must_use]
+    pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.0.downcast_ref()
+    }
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Data that did not have the form that a handler asked for.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// The arguments do not parse as the handler's type.
+    #[error("arguments of {event:?}: {source}")]
+    Data {
+        /// The event's name.
+        event: String,
+        /// What is wrong.
+        source: sio_proto::socket::payload::DecodeError,
+    },
+    /// The client's `auth` does not parse as the handler's type.
+    #[error("auth: {0}")]
+    Auth(String),
+    /// The extractor has nothing to take: an `Ack` twice, or `Data` where there is no event.
+    #[error("there is no {0} here")]
+    Missing(&'static str),
+    /// No state of this type was given to the builder.
+    #[error("no state of type {0} was given to the builder")]
+    State(&'static str),
+}

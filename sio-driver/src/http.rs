@@ -1,0 +1,307 @@
+//! One entry for all HTTP requests, whoever accepted them.
+
+use std::error::Error as StdError;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::header::{self, HeaderValue};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+use http_body::Body as HttpBody;
+use http_body_util::{BodyExt as _, Full};
+use sio_proto::Sid;
+use sio_proto::engine::{
+    BadRequest, ChannelId, Hangup, Head, Refusal, Request as EngineRequest, Response as EngineResponse,
+    Transmit, with_cors,
+};
+use sio_proto::server::{Admission, ConnId};
+
+use crate::handshake::Handshake;
+use crate::pump;
+use crate::server::Shared;
+use crate::shard::{ConnState, Shard};
+
+/// The body of an answer.
+pub type Body = Full<Bytes>;
+
+/// Answers a request. Waits as long as a poll waits; dropping the future is the client's hanging up.
+pub(crate) async fn handle<B>(
+    server: Arc<Shared>,
+    mut request: Request<B>,
+    remote_addr: Option<SocketAddr>,
+) -> Response<Body>
+where
+    B: HttpBody,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let config = server.config.engine.clone();
+    let (method, uri, headers) = (request.method().clone(), request.uri().clone(), request.headers().clone());
+    let head = head(method.as_str(), uri.query().unwrap_or_default(), &headers);
+    if let Some(preflight) = EngineRequest::preflight(&config, &head) {
+        return respond(preflight);
+    }
+    let refuse = |refusal: Refusal| {
+        tracing::debug!(%refusal, code = refusal.code(), %method, query = head.query, "request refused");
+        respond(refusal.response(&config, &head))
+    };
+    let parsed = match EngineRequest::parse(&config, &head) {
+        Ok(parsed) => parsed,
+        Err(refusal) => return refuse(refusal),
+    };
+    let sid = match parsed {
+        EngineRequest::Poll(sid) | EngineRequest::Post(sid) | EngineRequest::Misdirected(sid, _) => Some(sid),
+        EngineRequest::WebSocket(sid) => sid,
+        _ => None,
+    };
+    let Some(shard) = server.shard(sid) else { return refuse(Refusal::SessionUnknown) };
+    let shard = shard.clone();
+    let handshake = || Arc::new(Handshake::new(&uri, &headers, remote_addr));
+    let is_new = matches!(parsed, EngineRequest::Handshake);
+    let admission = {
+        let handshake = is_new.then(handshake);
+        let now = shard.now();
+        let mut locked = shard.lock();
+        let admission = locked.machine.handle_request(parsed, head.content_type, now);
+        if let (Ok(Admission::Poll(channel)), Some(handshake)) = (&admission, handshake)
+            && let Some(conn) = locked.machine.conn_of(*channel)
+        {
+            tracing::debug!(?conn, transport = "polling", ?remote_addr, "session opened");
+            locked.conns.insert(conn, ConnState::new(handshake));
+        }
+        admission
+    };
+    let answer = match admission {
+        Err(refusal) => Err(refusal),
+        Ok(Admission::Poll(channel)) => Ok(poll(Channel { shard, channel }).await),
+        Ok(Admission::Post(channel)) => {
+            let body = pin!(request.into_body());
+            post(Channel { shard, channel }, body, &config, head.content_length).await
+        }
+        Ok(Admission::WebSocket) => {
+            let Some(key) = websocket_key(&headers) else {
+                return refuse(Refusal::BadRequest(BadRequest::TransportHandshake));
+            };
+            let upgrade = hyper::upgrade::on(&mut request);
+            let task = pump::upgraded(shard.clone(), sid, upgrade, handshake());
+            shard.host().spawn(Box::pin(task));
+            return switching_protocols(key);
+        }
+        Ok(_) => Err(Refusal::SessionUnknown),
+    };
+    match answer {
+        Ok(mut response) => {
+            with_cors(&config, &head, &mut response);
+            respond(response)
+        }
+        Err(refusal) => refuse(refusal),
+    }
+}
+
+fn head<'a>(method: &'a str, query: &'a str, headers: &'a HeaderMap) -> Head<'a> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_token = |name: HeaderName, token: &str| {
+        let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
+    };
+    let mut head = Head::default();
+    head.method = method;
+    head.query = query;
+    head.origin = text(header::ORIGIN);
+    head.malformed_origin = headers.contains_key(header::ORIGIN) && head.origin.is_none();
+    head.upgrade = is_token(header::CONNECTION, "upgrade") && is_token(header::UPGRADE, "websocket");
+    head.content_type = text(header::CONTENT_TYPE);
+    head.content_length = text(header::CONTENT_LENGTH).and_then(|value| value.parse().ok());
+    head.requested_headers = text(header::ACCESS_CONTROL_REQUEST_HEADERS);
+    head
+}
+
+/// A request's channel. Dropped before it is done with, it is hung up: the client went away.
+struct Channel {
+    shard: Arc<Shard>,
+    channel: ChannelId,
+}
+
+impl Channel {
+    fn conn(&self) -> Option<ConnId> {
+        self.shard.lock().machine.conn_of(self.channel)
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        let now = self.shard.now();
+        let mut locked = self.shard.lock();
+        if let Some(conn) = locked.machine.conn_of(self.channel) {
+            if let Some(conn) = locked.conns.get_mut(conn) {
+                conn.unregister(self.channel);
+            }
+            locked.machine.handle_hangup(self.channel, Hangup::Failed, now);
+        }
+    }
+}
+
+/// Waits until there is something for a poll.
+async fn poll(channel: Channel) -> EngineResponse {
+    poll_fn(|cx| {
+        let now = channel.shard.now();
+        let mut locked = channel.shard.lock();
+        let conn = locked.machine.conn_of(channel.channel);
+        match locked.machine.poll_transmit(channel.channel, now) {
+            Some(Transmit::Respond(response)) => Poll::Ready(response),
+            _ => {
+                if let Some(conn) = conn.and_then(|conn| locked.conns.get_mut(conn)) {
+                    conn.register(channel.channel, cx.waker());
+                }
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+/// Reads the body of a POST, and has its packets handled.
+async fn post<B>(
+    channel: Channel,
+    body: Pin<&mut B>,
+    config: &sio_proto::engine::Config,
+    declared: Option<u64>,
+) -> Result<EngineResponse, Refusal>
+where
+    B: HttpBody,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let limit = config.max_http_buffer_size;
+    let shard = channel.shard.clone();
+    let Some(conn) = channel.conn() else { return Err(Refusal::SessionUnknown) };
+    // Both the declared length and what really comes count (B46).
+    if declared.is_some_and(|length| length > limit as u64) {
+        let now = shard.now();
+        return Err(shard.lock().machine.handle_oversize(channel.channel, now));
+    }
+    // Back-pressure: the body stays in the network until the application has caught up.
+    poll_fn(|cx| {
+        let mut locked = shard.lock();
+        if locked.machine.wants_read(conn) {
+            return Poll::Ready(());
+        }
+        if let Some(conn) = locked.conns.get_mut(conn) {
+            conn.register(channel.channel, cx.waker());
+        }
+        Poll::Pending
+    })
+    .await;
+    let body = match collect(body, limit).await {
+        Ok(Some(body)) => body,
+        Ok(None) => {
+            let now = shard.now();
+            return Err(shard.lock().machine.handle_oversize(channel.channel, now));
+        }
+        Err(error) => {
+            tracing::debug!(?conn, %error, "body of a POST failed");
+            return Err(Refusal::SessionUnknown);
+        }
+    };
+    let now = shard.now();
+    let (response, dispatcher) = {
+        let mut locked = shard.lock();
+        let (response, fault) = locked.machine.handle_body(channel.channel, body, now);
+        if let Err(error) = fault {
+            tracing::debug!(?conn, %error, "client broke the protocol");
+        }
+        (response, locked.claim(conn))
+    };
+    // Handlers that need not wait run here; the others go on in a task, and the answer does not wait for them.
+    if let Some(mut dispatcher) = dispatcher {
+        let done = poll_fn(|cx| Poll::Ready(dispatcher.poll(cx).is_ready())).await;
+        if !done {
+            shard.host().spawn(Box::pin(dispatcher));
+        }
+    }
+    response
+}
+
+/// `None` if there are more than `limit` bytes.
+async fn collect<B>(
+    mut body: Pin<&mut B>,
+    limit: usize,
+) -> Result<Option<Bytes>, Box<dyn StdError + Send + Sync>>
+where
+    B: HttpBody,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(mut data) = frame.map_err(Into::into)?.into_data() else { continue };
+        if first.len() + rest.len() + data.remaining() > limit {
+            return Ok(None);
+        }
+        if first.is_empty() {
+            first = data.copy_to_bytes(data.remaining());
+        } else {
+            if rest.is_empty() {
+                rest.extend_from_slice(&first);
+            }
+            while data.has_remaining() {
+                let chunk = data.chunk();
+                rest.extend_from_slice(chunk);
+                let len = chunk.len();
+                data.advance(len);
+            }
+        }
+    }
+    Ok(Some(if rest.is_empty() { first } else { rest.freeze() }))
+}
+
+/// The key of a WebSocket handshake that we can take (RFC 6455, 4.2.1).
+fn websocket_key(headers: &HeaderMap) -> Option<&[u8]> {
+    let version = headers.get(header::SEC_WEBSOCKET_VERSION)?;
+    let key = headers.get(header::SEC_WEBSOCKET_KEY)?;
+    (version == "13" && key.len() == 24).then_some(key.as_bytes())
+}
+
+fn switching_protocols(key: &[u8]) -> Response<Body> {
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    let accept = tungstenite::handshake::derive_accept_key(key);
+    if let Ok(accept) = HeaderValue::try_from(accept) {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    response
+}
+
+fn respond(answer: EngineResponse) -> Response<Body> {
+    let mut response = Response::new(Body::new(answer.body));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    for (name, value) in answer.headers {
+        if let Ok(value) = HeaderValue::try_from(value.as_ref()) {
+            headers.append(HeaderName::from_static(name), value);
+        }
+    }
+    if answer.close {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Whether a request is one for this server.
+pub(crate) fn is_ours(server: &Shared, path: &str) -> bool {
+    server.config.engine.matches_path(path)
+}
+
+/// The shard that a session id names.
+pub(crate) fn shard_of(sid: Sid, count: usize) -> Option<usize> {
+    Some(usize::from(sid.shard())).filter(|index| *index < count)
+}
+
+#[allow(dead_code)]
+fn assert_send(server: Arc<Shared>, request: Request<Full<Bytes>>) -> impl Future + Send {
+    handle(server, request, None)
+}

@@ -1,0 +1,206 @@
+//! [`Namespace`]: handlers, and broadcasts to everyone who is there.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+
+use sio_proto::Str;
+use sio_proto::hub::{NamespaceId, Room, Scope};
+use sio_proto::server::Delivery;
+use sio_proto::socket::Args;
+
+use crate::error::{EmitError, Error};
+use crate::handler::{Erased, ErasedMiddleware, Handler, Middleware};
+use crate::operator::Operator;
+use crate::server::Shared;
+use crate::shard::Shard;
+use crate::socket::Socket;
+
+/// A namespace of a server. Cloning gives another handle.
+///
+/// Handlers are kept in one table that all clients of the namespace share. A client gets the table as it is when the client
+/// connects; so set handlers up before the server listens, and no event can come before its handler is there.
+#[derive(Clone)]
+pub struct Namespace(Arc<Inner>);
+
+struct Inner {
+    name: Str,
+    id: NamespaceId,
+    table: RwLock<Arc<Table>>,
+    ack_ids: AtomicU64,
+    shards: Arc<[Arc<Shard>]>,
+    server: Weak<Shared>,
+}
+
+/// What to call when something happens.
+#[derive(Clone, Default)]
+pub(crate) struct Table {
+    pub(crate) middlewares: Vec<ErasedMiddleware>,
+    pub(crate) connect: Vec<Erased>,
+    pub(crate) events: HashMap<String, Vec<Erased>>,
+    pub(crate) any: Vec<Erased>,
+    pub(crate) disconnect: Vec<Erased>,
+    pub(crate) error: Vec<Arc<ErrorHandler>>,
+    concurrency: Option<usize>,
+}
+
+type ErrorHandler = dyn Fn(&Socket, &Error) + Send + Sync;
+
+impl Table {
+    pub(crate) fn on<M>(&mut self, event: String, handler: impl Handler<M>) {
+        self.events.entry(event).or_default().push(Erased::new(handler));
+    }
+
+    /// How many events of one socket may be handled at the same time.
+    pub(crate) fn concurrency(&self) -> usize {
+        self.concurrency.unwrap_or(1)
+    }
+}
+
+impl fmt::Debug for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Namespace").field(self.name()).finish()
+    }
+}
+
+impl Namespace {
+    pub(crate) fn new(name: Str, id: NamespaceId, shards: Arc<[Arc<Shard>]>, server: Weak<Shared>) -> Self {
+        let table = RwLock::default();
+        Self(Arc::new(Inner { name, id, table, ack_ids: AtomicU64::new(0), shards, server }))
+    }
+
+    /// The name, with its slash.
+    #[must_use]
+    pub fn name(&self) -> &Str {
+        &self.0.name
+    }
+
+    pub(crate) fn id(&self) -> NamespaceId {
+        self.0.id
+    }
+
+    pub(crate) fn server(&self) -> Option<Arc<Shared>> {
+        self.0.server.upgrade()
+    }
+
+    pub(crate) fn table(&self) -> Arc<Table> {
+        self.0.table.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Unique in the namespace: one broadcast asks all its receivers for the same id (B96).
+    pub(crate) fn next_ack_id(&self) -> u64 {
+        self.0.ack_ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn shards(&self, each: impl FnMut(&Arc<Shard>)) {
+        self.0.shards.iter().for_each(each);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Table)) -> &Self {
+        let mut table = self.0.table.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut table));
+        self
+    }
+
+    /// Adds a middleware: it decides whether a client may join the namespace, before any other handler. Several run in the
+    /// order in which they were added, until one refuses.
+    ///
+    /// It takes the same extractors as handlers, [`Socket`] and [`Auth`](crate::Auth) mostly, and returns
+    /// `Result<(), ConnectError>`. What a client sends meanwhile waits. Named `use` in JavaScript.
+    pub fn use_<M>(&self, middleware: impl Middleware<M>) -> &Self {
+        self.change(|table| table.middlewares.push(ErasedMiddleware::new(middleware)))
+    }
+
+    /// Adds a handler for clients that have joined. The client's events wait until it has ended.
+    pub fn on_connect<M>(&self, handler: impl Handler<M>) -> &Self {
+        self.change(|table| table.connect.push(Erased::new(handler)))
+    }
+
+    /// Adds a handler for an event. Several for one event run one after another; the first value returned is the
+    /// acknowledgement.
+    pub fn on<M>(&self, event: impl Into<String>, handler: impl Handler<M>) -> &Self {
+        self.change(|table| table.on(event.into(), handler))
+    }
+
+    /// Adds a handler for every event, before the event's own handlers; also for events that have none.
+    pub fn on_any<M>(&self, handler: impl Handler<M>) -> &Self {
+        self.change(|table| table.any.push(Erased::new(handler)))
+    }
+
+    /// Adds a handler for clients that have left. Their rooms are still in [`Socket::rooms`].
+    pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> &Self {
+        self.change(|table| table.disconnect.push(Erased::new(handler)))
+    }
+
+    /// Adds a function that is told when a handler fails: arguments that did not parse, or an error that it returned. They are
+    /// logged in any case. The client gets no acknowledgement.
+    pub fn on_error(&self, handler: impl Fn(&Socket, &Error) + Send + Sync + 'static) -> &Self {
+        self.change(|table| table.error.push(Arc::new(handler)))
+    }
+
+    /// Lets up to `limit` events of one client be handled at the same time. Default: 1, one after another, in order. Events are
+    /// still started in order.
+    pub fn concurrent(&self, limit: usize) -> &Self {
+        self.change(|table| table.concurrency = Some(limit.max(1)))
+    }
+
+    /// Sends an event to everyone in the namespace. See [`Operator::emit`].
+    ///
+    /// # Errors
+    /// [`EmitError::Encode`] only.
+    pub fn emit<A: Args + ?Sized>(&self, event: &str, args: &A) -> Result<Delivery, EmitError> {
+        self.everyone().emit(event, args)
+    }
+
+    /// Everyone in the namespace.
+    pub fn everyone(&self) -> Operator {
+        Operator::new(self.clone(), Scope::all())
+    }
+
+    /// Everyone in a room.
+    pub fn to(&self, room: impl Into<Room>) -> Operator {
+        self.everyone().to(room)
+    }
+
+    /// As [`to`](Self::to).
+    pub fn in_(&self, room: impl Into<Room>) -> Operator {
+        self.to(room)
+    }
+
+    /// Everyone who is not in a room.
+    pub fn except(&self, room: impl Into<Room>) -> Operator {
+        self.everyone().except(room)
+    }
+
+    /// How many clients are connected to the namespace.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.shards.iter().map(|shard| shard.lock().machine.hub().len(self.0.id)).sum()
+    }
+
+    /// Whether no client is connected to the namespace.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The clients that are connected to the namespace.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<Socket> {
+        let mut sockets = Vec::new();
+        self.shards(|shard| {
+            let mut locked = shard.lock();
+            let keys = locked.machine.sockets(self.0.id, &Scope::all());
+            sockets.extend(keys.into_iter().filter_map(|key| locked.sockets.get(key)).cloned().map(Socket));
+        });
+        sockets
+    }
+}
+
+pub(crate) fn report(socket: &Socket, error: &Error) {
+    tracing::warn!(socket = %socket.id(), namespace = %socket.namespace().name(), %error, "handler failed");
+    for handler in &socket.0.table.error {
+        handler(socket, error);
+    }
+}

@@ -1,0 +1,167 @@
+//! [`Operator`]: who is meant, and what to do with them.
+
+use std::future::IntoFuture;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use sio_proto::engine::Encoded;
+use sio_proto::hub::{Room, Scope};
+use sio_proto::server::{Broadcast, Delivery, Op};
+use sio_proto::socket::Args;
+
+use crate::ack::{AckResponse, AckSlot, Answers};
+use crate::error::EmitError;
+use crate::namespace::Namespace;
+use crate::runtime::BoxFuture;
+use crate::socket::encode;
+
+/// A selection of clients of one namespace, and what can be done to all of them.
+///
+/// Reads as in JavaScript: `io.to("a").to("b").except("c").emit("news", &item)?`. Each client is meant once, also if it is in
+/// several of the rooms; `except` wins over `to`. Without rooms everyone is meant.
+#[derive(Debug, Clone)]
+#[must_use = "a selection does nothing by itself"]
+pub struct Operator {
+    namespace: Namespace,
+    scope: Scope,
+    volatile: bool,
+}
+
+impl Operator {
+    pub(crate) fn new(namespace: Namespace, scope: Scope) -> Self {
+        Self { namespace, scope, volatile: false }
+    }
+
+    /// Those in this room too.
+    pub fn to(mut self, room: impl Into<Room>) -> Self {
+        self.scope = self.scope.to(room);
+        self
+    }
+
+    /// As [`to`](Self::to).
+    pub fn in_(self, room: impl Into<Room>) -> Self {
+        self.to(room)
+    }
+
+    /// Not those in this room.
+    pub fn except(mut self, room: impl Into<Room>) -> Self {
+        self.scope = self.scope.except(room);
+        self
+    }
+
+    /// Only those to whom the event can go out at once; the others miss it.
+    pub fn volatile(mut self) -> Self {
+        self.volatile = true;
+        self
+    }
+
+    /// Sends an event to all of them; encoded once. Arguments are those of [`Socket::emit`](crate::Socket::emit).
+    ///
+    /// The result counts clients. One that reads too slowly is disconnected or skipped, as
+    /// [`overflow`](crate::ServerBuilder::overflow) says.
+    ///
+    /// # Errors
+    /// [`EmitError::Encode`] only.
+    pub fn emit<A: Args + ?Sized>(&self, event: &str, args: &A) -> Result<Delivery, EmitError> {
+        let packet = encode(|encoder| encoder.event(self.namespace.name(), None, event, args))?;
+        let broadcast = Broadcast { packet, volatile: self.volatile, ack: None };
+        Ok(self.apply(&Op::Broadcast(broadcast)))
+    }
+
+    /// Sends an event to all of them, and collects their acknowledgements when awaited: each client's answer, or why there is
+    /// none. Clients that answer in time are in the list also if others do not.
+    pub fn emit_with_ack<T>(&self, event: &str, args: &(impl Args + ?Sized)) -> BroadcastWithAck<T> {
+        let id = self.namespace.next_ack_id();
+        let packet = encode(|encoder| encoder.event(self.namespace.name(), Some(id), event, args));
+        BroadcastWithAck {
+            operator: self.clone(),
+            packet: packet.map(|packet| (id, packet)).map_err(EmitError::from),
+            timeout: Duration::from_secs(5),
+            answer: PhantomData,
+        }
+    }
+
+    /// Puts all of them into a room.
+    pub fn sockets_join(&self, room: impl Into<Room>) {
+        self.apply(&Op::Join(vec![room.into()]));
+    }
+
+    /// Takes all of them out of a room.
+    pub fn sockets_leave(&self, room: impl Into<Room>) {
+        self.apply(&Op::Leave(vec![room.into()]));
+    }
+
+    /// Sends all of them away; with `close`, closes their connections.
+    pub fn disconnect_sockets(&self, close: bool) {
+        self.apply(&Op::Disconnect { close });
+    }
+
+    fn apply(&self, op: &Op) -> Delivery {
+        let mut total = Delivery::default();
+        let id = self.namespace.id();
+        self.namespace.shards(|shard| {
+            let now = shard.now();
+            let part = shard.lock().machine.apply(id, &self.scope, op, now);
+            total.sockets += part.sockets;
+            total.skipped += part.skipped;
+        });
+        total
+    }
+
+    fn send_with_ack(&self, ack: u64, packet: Encoded, timeout: Duration) -> Answers {
+        let slot = Arc::new(AckSlot::default());
+        let id = self.namespace.id();
+        let mut expected = 0;
+        self.namespace.shards(|shard| {
+            let deadline = shard.now() + timeout;
+            let broadcast =
+                Broadcast { packet: packet.clone(), volatile: self.volatile, ack: Some((ack, deadline)) };
+            let mut locked = shard.lock();
+            let part = locked.machine.apply(id, &self.scope, &Op::Broadcast(broadcast), shard.now());
+            if part.sockets > 0 {
+                locked.acks.insert((id, ack), (slot.clone(), part.sockets));
+                expected += part.sockets;
+            }
+        });
+        slot.expect(expected);
+        Answers { slot, namespace: self.namespace.clone(), id: ack, single: None }
+    }
+}
+
+/// A broadcast that asks for acknowledgements: [`Operator::emit_with_ack`]. It is sent when it is awaited.
+#[must_use = "the event is sent when this is awaited"]
+#[derive(Debug)]
+pub struct BroadcastWithAck<T> {
+    operator: Operator,
+    packet: Result<(u64, Encoded), EmitError>,
+    timeout: Duration,
+    answer: PhantomData<fn() -> T>,
+}
+
+impl<T> BroadcastWithAck<T> {
+    /// How long to wait for each answer. Default: 5 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+}
+
+impl<T: DeserializeOwned + Send + 'static> IntoFuture for BroadcastWithAck<T> {
+    type Output = Result<Vec<AckResponse<T>>, EmitError>;
+    type IntoFuture = BoxFuture<Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { operator, packet, timeout, .. } = self;
+        Box::pin(async move {
+            let (ack, packet) = packet?;
+            let answers = operator.send_with_ack(ack, packet, timeout).await;
+            let parse = |(socket, answer): (_, Result<sio_proto::socket::Payload, _>)| AckResponse {
+                socket,
+                result: answer.map_err(Into::into).and_then(|payload| Ok(payload.deserialize()?)),
+            };
+            Ok(answers.into_iter().map(parse).collect())
+        })
+    }
+}

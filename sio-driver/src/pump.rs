@@ -1,0 +1,338 @@
+//! The pump: the one task of a WebSocket connection.
+//!
+//! Each turn reads every message that has arrived, gives all of them to the machine, runs the handlers, and writes everything
+//! that waits with one flush. So a burst of messages costs one lock, one write and one wake-up, not one each.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use async_tungstenite::WebSocketStream;
+use futures_io::AsyncRead as _;
+use futures_util::{Sink as _, Stream as _};
+use hyper::rt::{Read, Write};
+use hyper::upgrade::OnUpgrade;
+use sio_proto::Sid;
+use sio_proto::engine::{ChannelId, Hangup, Message, Refusal, Transmit};
+use sio_proto::server::ConnId;
+use tungstenite::Message as WsMessage;
+use tungstenite::protocol::{CloseFrame, Role};
+
+use crate::dispatch::Dispatcher;
+use crate::handshake::Handshake;
+use crate::shard::{ConnState, Shard};
+use crate::websocket::{self, End, Io};
+
+/// Messages read before they are handled.
+const READ_BATCH: usize = 64;
+/// Bytes gathered before they are flushed.
+pub(crate) const WRITE_BATCH: usize = 64 << 10;
+/// Turns in one poll, before other tasks get theirs.
+const TURNS: usize = 8;
+
+/// Waits for a connection to become a WebSocket, and then runs it.
+pub(crate) async fn upgraded(
+    shard: Arc<Shard>,
+    sid: Option<Sid>,
+    upgrade: OnUpgrade,
+    handshake: Arc<Handshake>,
+) {
+    let stream = match upgrade.await {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(%error, "websocket handshake was not completed"),
+    };
+    let (conn, channel, max_message) = match open(&shard, sid, handshake) {
+        Ok(opened) => opened,
+        Err(refusal) => {
+            tracing::debug!(%refusal, "websocket refused after its handshake");
+            let mut websocket = WebSocketStream::from_raw_socket(Io(stream), Role::Server, None).await;
+            let _ = websocket.close(None).await;
+            return;
+        }
+    };
+    let config = websocket::config(max_message);
+    let websocket = WebSocketStream::from_raw_socket(Io(stream), Role::Server, Some(config)).await;
+    Pump::new(shard, conn, channel, websocket).await;
+}
+
+fn open(
+    shard: &Shard,
+    sid: Option<Sid>,
+    handshake: Arc<Handshake>,
+) -> Result<(ConnId, ChannelId, usize), Refusal> {
+    let now = shard.now();
+    let mut locked = shard.lock();
+    let channel = locked.machine.open_websocket(sid, now)?;
+    let conn = locked.machine.conn_of(channel).ok_or(Refusal::SessionUnknown)?;
+    let max_message = locked.machine.config().engine.max_http_buffer_size;
+    if let Some(state) = locked.conns.get_mut(conn) {
+        tracing::debug!(?conn, "upgrade to websocket begins");
+        state.pump = Some(channel);
+    } else {
+        tracing::debug!(?conn, transport = "websocket", remote_addr = ?handshake.remote_addr, "session opened");
+        let mut state = ConnState::new(handshake);
+        state.pump = Some(channel);
+        locked.conns.insert(conn, state);
+    }
+    Ok((conn, channel, max_message))
+}
+
+struct Pump<S> {
+    shard: Arc<Shard>,
+    conn: ConnId,
+    channel: ChannelId,
+    websocket: WebSocketStream<Io<S>>,
+    inbound: Vec<Message>,
+    outbound: Vec<WsMessage>,
+    /// Held while handlers of this connection run or wait.
+    dispatcher: Option<Dispatcher>,
+    /// Whether the machine takes more messages.
+    wants_read: bool,
+    /// Whether something was written that is not flushed.
+    dirty: bool,
+    phase: Phase,
+}
+
+enum Phase {
+    Open,
+    /// The peer broke the rules: once the machine closes the WebSocket, this is the close frame.
+    Faulty(Option<CloseFrame>),
+    /// We have sent a close frame, and wait for the peer's. What comes before does not matter.
+    Closing,
+    /// As `Closing`, but what comes cannot be understood any more.
+    Draining,
+    /// The connection is gone.
+    Gone,
+}
+
+impl<S: Read + Write + Unpin> Pump<S> {
+    fn new(shard: Arc<Shard>, conn: ConnId, channel: ChannelId, websocket: WebSocketStream<Io<S>>) -> Self {
+        Self {
+            shard,
+            conn,
+            channel,
+            websocket,
+            inbound: Vec::new(),
+            outbound: Vec::new(),
+            dispatcher: None,
+            wants_read: true,
+            dirty: false,
+            phase: Phase::Open,
+        }
+    }
+
+    /// Reads what has arrived. Says whether there may be more.
+    fn read(&mut self, cx: &mut Context<'_>) -> bool {
+        match self.phase {
+            Phase::Open if !self.wants_read => return false,
+            Phase::Open | Phase::Closing => {}
+            Phase::Draining => return self.drain(cx),
+            Phase::Faulty(_) | Phase::Gone => return false,
+        }
+        for _ in 0..READ_BATCH {
+            match Pin::new(&mut self.websocket).poll_next(cx) {
+                Poll::Pending => return false,
+                Poll::Ready(Some(Ok(message))) => {
+                    if matches!(self.phase, Phase::Open) {
+                        self.inbound.extend(websocket::incoming(message));
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    tracing::debug!(conn = ?self.conn, %error, "websocket failed");
+                    self.phase = match (websocket::end(&error), &self.phase) {
+                        (End::Fault(close), Phase::Open) => Phase::Faulty(close),
+                        _ => Phase::Gone,
+                    };
+                    return false;
+                }
+                Poll::Ready(None) => {
+                    self.phase = Phase::Gone;
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Throws away what arrives, so that the peer gets our last bytes and not a reset.
+    fn drain(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut waste = [0; 1024];
+        for _ in 0..READ_BATCH {
+            match Pin::new(self.websocket.get_mut()).poll_read(cx, &mut waste) {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(0) | Err(_)) => {
+                    self.phase = Phase::Gone;
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Gives the machine what was read, and how the reading ended.
+    fn deliver(&mut self) {
+        let gone = matches!(self.phase, Phase::Gone);
+        let faulty = matches!(self.phase, Phase::Faulty(_));
+        if self.inbound.is_empty() && !gone && !faulty {
+            return;
+        }
+        let now = self.shard.now();
+        let mut locked = self.shard.lock();
+        for message in self.inbound.drain(..) {
+            if let Err(error) = locked.machine.handle_message(self.channel, message, now) {
+                tracing::debug!(conn = ?self.conn, %error, "client broke the protocol");
+            }
+        }
+        if faulty {
+            locked.machine.handle_fault(self.channel, now);
+        } else if gone {
+            locked.machine.handle_hangup(self.channel, Hangup::Closed, now);
+            if let Some(conn) = locked.conns.get_mut(self.conn) {
+                conn.unregister(self.channel);
+                conn.pump = conn.pump.filter(|pump| *pump != self.channel);
+            }
+        }
+        self.wants_read = locked.machine.wants_read(self.conn);
+        if self.dispatcher.is_some() {
+            locked.attend(self.conn);
+        } else {
+            self.dispatcher = locked.claim(self.conn);
+        }
+        drop(locked);
+        if self.inbound.capacity() > READ_BATCH {
+            self.inbound = Vec::new();
+        }
+    }
+
+    fn dispatch(&mut self, cx: &mut Context<'_>) {
+        if let Some(dispatcher) = &mut self.dispatcher
+            && dispatcher.poll(cx).is_ready()
+        {
+            self.dispatcher = None;
+        }
+    }
+
+    /// Writes what waits, with one flush. Says whether there may be more to do.
+    fn write(&mut self, cx: &mut Context<'_>) -> bool {
+        if matches!(self.phase, Phase::Gone) {
+            return false;
+        }
+        let blocked = self.dirty && self.flush(cx).is_pending();
+        let mut bytes = 0;
+        let mut close = false;
+        let mut more = true;
+        let now = self.shard.now();
+        let mut locked = self.shard.lock();
+        if blocked && !locked.machine.is_ending(self.channel) {
+            // A peer that does not read: nothing more is taken from the outbox, whose limit then does its work.
+            if let Some(conn) = locked.conns.get_mut(self.conn) {
+                conn.register(self.channel, cx.waker());
+            }
+            return false;
+        }
+        while bytes < WRITE_BATCH && more && !close {
+            match locked.machine.poll_transmit(self.channel, now) {
+                Some(Transmit::Packet(packet)) => {
+                    bytes += packet.len();
+                    self.outbound.extend(websocket::outgoing(packet));
+                }
+                Some(Transmit::Close) => close = true,
+                Some(_) => {
+                    self.phase = Phase::Gone;
+                    return true;
+                }
+                None => more = false,
+            }
+        }
+        if !more && self.outbound.is_empty() {
+            // Nothing to write. Events that somebody else caused are the pump's to handle.
+            if self.dispatcher.is_none() {
+                self.dispatcher = locked.claim(self.conn);
+            }
+            self.wants_read = locked.machine.wants_read(self.conn);
+            if let Some(conn) = locked.conns.get_mut(self.conn) {
+                conn.register(self.channel, cx.waker());
+            }
+            return self.dispatcher.as_ref().is_some_and(Dispatcher::is_new);
+        }
+        drop(locked);
+        for message in self.outbound.drain(..) {
+            if let Err(error) = Pin::new(&mut self.websocket).start_send(message) {
+                tracing::debug!(conn = ?self.conn, %error, "write failed");
+                self.phase = Phase::Gone;
+                return true;
+            }
+        }
+        if self.outbound.capacity() > READ_BATCH {
+            self.outbound = Vec::new();
+        }
+        if close {
+            let (frame, next) = match std::mem::replace(&mut self.phase, Phase::Closing) {
+                Phase::Faulty(frame) => (frame, Phase::Draining),
+                _ => (None, Phase::Closing),
+            };
+            self.phase = next;
+            let _ = Pin::new(&mut self.websocket).start_send(WsMessage::Close(frame));
+        }
+        self.dirty = true;
+        self.flush(cx).is_ready()
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(Pin::new(&mut self.websocket).poll_flush(cx)) {
+            Ok(()) => self.dirty = false,
+            Err(error) => {
+                self.dirty = false;
+                // After a close handshake the library reports the end in this way.
+                if !matches!(self.phase, Phase::Draining) {
+                    tracing::trace!(conn = ?self.conn, %error, "flush failed");
+                    self.phase = Phase::Gone;
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<S: Read + Write + Unpin> Future for Pump<S> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let pump = &mut *self;
+        for _ in 0..TURNS {
+            let read = pump.read(cx);
+            pump.deliver();
+            pump.dispatch(cx);
+            let wrote = pump.write(cx);
+            if matches!(pump.phase, Phase::Gone) {
+                pump.deliver();
+                pump.dispatch(cx);
+                return Poll::Ready(());
+            }
+            if !read && !wrote {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<S> Drop for Pump<S> {
+    fn drop(&mut self) {
+        let now = self.shard.now();
+        let mut locked = self.shard.lock();
+        locked.machine.handle_hangup(self.channel, Hangup::Failed, now);
+        if let Some(conn) = locked.conns.get_mut(self.conn) {
+            conn.unregister(self.channel);
+            conn.pump = conn.pump.filter(|pump| *pump != self.channel);
+        }
+        drop(locked);
+        // Handlers that still wait go on without the connection.
+        if let Some(dispatcher) = self.dispatcher.take() {
+            self.shard.host().spawn(Box::pin(dispatcher));
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What a runtime has to offer, and how the rest of the driver asks for it.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Weak;
+use std::task::{Context, Poll};
+
+use sio_proto::Instant;
+
+use crate::shard::Shard;
+
+/// A future in a box, as tasks and handlers are.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// An async runtime: sockets, a clock, and `spawn`. Everything else is the same for all of them.
+///
+/// The clock is the runtime's, so that a simulation can run the whole driver on a clock of its own.
+pub trait Runtime: Clone + Send + Sync + 'static {
+    /// A TCP connection, or what stands for one.
+    type Stream: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static;
+    /// A listening socket.
+    type Listener: Send + Sync + 'static;
+    /// A timer.
+    type Timer: Timer;
+
+    /// The time, counted from any fixed point.
+    fn now(&self) -> Instant;
+
+    /// A timer that is not set.
+    fn timer(&self) -> Self::Timer;
+
+    /// Runs a task to its end, whether or not anybody waits for it.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
+
+    /// The next connection. Errors that concern only one connection may be returned too; the caller goes on.
+    fn accept(
+        &self,
+        listener: &Self::Listener,
+    ) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+}
+
+/// A timer that can be set again and again.
+pub trait Timer: Send + Sync + Unpin + 'static {
+    /// Sets the time at which the timer goes off.
+    fn reset(&mut self, at: Instant);
+
+    /// Ready once the time has come; until then the task is woken at that time. A timer that was never set is pending for ever.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// A [`Runtime`] without its types: what handles without a type parameter need of it.
+pub(crate) trait Host: Send + Sync {
+    fn now(&self) -> Instant;
+    fn spawn(&self, task: BoxFuture<()>);
+    /// The task that tells a shard the time, until the shard is gone.
+    fn timer_task(&self, shard: Weak<Shard>) -> BoxFuture<()>;
+}
+
+impl<R: Runtime> Host for R {
+    fn now(&self) -> Instant {
+        Runtime::now(self)
+    }
+
+    fn spawn(&self, task: BoxFuture<()>) {
+        Runtime::spawn(self, task);
+    }
+
+    fn timer_task(&self, shard: Weak<Shard>) -> BoxFuture<()> {
+        let runtime = self.clone();
+        let mut timer = runtime.timer();
+        Box::pin(poll_fn(move |cx| {
+            loop {
+                let Some(shard) = shard.upgrade() else { return Poll::Ready(()) };
+                // Expiry is decided by the clock; the timer only wakes.
+                let Some(next) = shard.handle_timeout(Runtime::now(&runtime), cx.waker()) else {
+                    return Poll::Pending;
+                };
+                drop(shard);
+                timer.reset(next);
+                if timer.poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+            }
+        }))
+    }
+}
+
+/// Lets hyper use the runtime's timers, for its limit on slow request heads.
+#[derive(Clone)]
+pub(crate) struct HyperTimer<R: Runtime> {
+    runtime: R,
+    epoch: std::time::Instant,
+    zero: Instant,
+}
+
+impl<R: Runtime> HyperTimer<R> {
+    pub(crate) fn new(runtime: R) -> Self {
+        // hyper asks in `std::time::Instant`s. Only differences count, so any two simultaneous points will do.
+        Self { zero: runtime.now(), runtime, epoch: std::time::Instant::now() }
+    }
+}
+
+impl<R: Runtime> hyper::rt::Timer for HyperTimer<R> {
+    fn sleep(&self, duration: std::time::Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        let mut timer = self.runtime.timer();
+        timer.reset(self.runtime.now() + duration);
+        Box::pin(HyperSleep(timer))
+    }
+
+    fn sleep_until(&self, deadline: std::time::Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        self.sleep(deadline.saturating_duration_since(self.now()))
+    }
+
+    fn now(&self) -> std::time::Instant {
+        self.epoch + (self.runtime.now() - self.zero)
+    }
+}
+
+struct HyperSleep<T>(T);
+
+impl<T: Timer> Future for HyperSleep<T> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.poll(cx)
+    }
+}
+
+impl<T: Timer> hyper::rt::Sleep for HyperSleep<T> {}

@@ -1,0 +1,139 @@
+//! Our own HTTP server: a listener, and hyper on each connection.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+
+use crate::http::{self as front, Body};
+use crate::runtime::{HyperTimer, Runtime, Timer as _};
+use crate::server::{Server, Shared};
+
+/// How long to wait after `accept` failed for want of resources, such as file descriptors.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+/// How long a client may take to send a request's head.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Accepts connections and serves them, until the server is closed.
+///
+/// # Errors
+/// If accepting fails for good; a single connection's failure is only logged.
+pub async fn serve<R: Runtime>(runtime: R, listener: R::Listener, server: Server) -> io::Result<()> {
+    let shared = server.shared().clone();
+    let mut key = None;
+    let mut backoff = runtime.timer();
+    loop {
+        let accepted = {
+            let mut accept = pin!(runtime.accept(&listener));
+            poll_fn(|cx| {
+                shared.closing.register(&mut key, cx.waker());
+                if shared.closing.has_begun() {
+                    return Poll::Ready(None);
+                }
+                accept.as_mut().poll(cx).map(Some)
+            })
+            .await
+        };
+        match accepted {
+            None => break,
+            Some(Ok((stream, address))) => {
+                runtime.spawn(connection(runtime.clone(), shared.clone(), stream, Some(address)));
+            }
+            Some(Err(error)) if concerns_one_connection(&error) => {
+                tracing::debug!(%error, "a connection failed before it was accepted");
+            }
+            Some(Err(error)) => {
+                tracing::warn!(%error, "cannot accept connections for the moment");
+                backoff.reset(runtime.now() + ACCEPT_BACKOFF);
+                poll_fn(|cx| backoff.poll(cx)).await;
+            }
+        }
+    }
+    shared.closing.unregister(key);
+    server.close().await;
+    Ok(())
+}
+
+/// Serves one connection that was accepted elsewhere: after TLS, from a Unix socket, in a test.
+pub async fn serve_connection<R: Runtime, S>(
+    runtime: R,
+    server: Server,
+    stream: S,
+    remote_addr: Option<SocketAddr>,
+) where
+    S: Read + Write + Unpin + Send + 'static,
+{
+    connection(runtime, server.shared().clone(), stream, remote_addr).await;
+}
+
+async fn connection<R: Runtime, S>(
+    runtime: R,
+    shared: Arc<Shared>,
+    stream: S,
+    remote_addr: Option<SocketAddr>,
+) where
+    S: Read + Write + Unpin + Send + 'static,
+{
+    let service = {
+        let shared = shared.clone();
+        service_fn(move |request| answer(shared.clone(), request, remote_addr))
+    };
+    let mut http = Box::pin(
+        http1::Builder::new()
+            .timer(HyperTimer::new(runtime))
+            .header_read_timeout(HEADER_TIMEOUT)
+            .max_buf_size(64 << 10)
+            .serve_connection(stream, service)
+            .with_upgrades(),
+    );
+    let mut key = None;
+    let mut closing = false;
+    let result = poll_fn(|cx| {
+        if !closing {
+            shared.closing.register(&mut key, cx.waker());
+            if shared.closing.has_begun() {
+                closing = true;
+                Pin::new(&mut *http).graceful_shutdown();
+            }
+        }
+        http.as_mut().poll(cx)
+    })
+    .await;
+    shared.closing.unregister(key);
+    if let Err(error) = result {
+        tracing::trace!(%error, ?remote_addr, "http connection failed");
+    }
+}
+
+async fn answer(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+    remote_addr: Option<SocketAddr>,
+) -> Result<Response<Body>, Infallible> {
+    if !front::is_ours(&shared, request.uri().path()) {
+        let mut response = Response::new(Body::default());
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        return Ok(response);
+    }
+    Ok(front::handle(shared, request, remote_addr).await)
+}
+
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}

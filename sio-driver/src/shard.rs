@@ -1,0 +1,268 @@
+//! Where the protocol machine and the tasks meet: one lock, and the wakers behind it.
+//!
+//! Nobody does I/O, runs user code or serialises under the lock. What was done under it may have made something possible for
+//! other tasks; dropping the [`Locked`] guard finds that out, unlocks, and then wakes them.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::mem;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
+
+use sio_proto::engine::ChannelId;
+use sio_proto::hub::{NamespaceId, SocketKey};
+use sio_proto::server::{self as proto, ConnId, Ready};
+use sio_proto::{Instant, Seed};
+use slotmap::SecondaryMap;
+
+use crate::ack::AckSlot;
+use crate::dispatch::Dispatcher;
+use crate::handshake::Handshake;
+use crate::runtime::Host;
+use crate::server::Shared;
+use crate::socket::SocketInner;
+
+pub(crate) struct Shard {
+    state: Mutex<State>,
+    host: Arc<dyn Host>,
+    server: Weak<Shared>,
+    me: Weak<Self>,
+}
+
+pub(crate) struct State {
+    pub(crate) machine: proto::Server,
+    pub(crate) conns: SecondaryMap<ConnId, ConnState>,
+    pub(crate) sockets: SecondaryMap<SocketKey, Arc<SocketInner>>,
+    /// Acknowledgements that are awaited, and from how many sockets of this shard.
+    pub(crate) acks: HashMap<(NamespaceId, u64), (Arc<AckSlot>, usize)>,
+    /// Who waits for the shard to become quiet.
+    pub(crate) quiet: Vec<Waker>,
+    timer: Timer,
+}
+
+/// The driver's side of a connection.
+pub(crate) struct ConnState {
+    pub(crate) handshake: Arc<Handshake>,
+    /// The tasks of its channels. There are few: a WebSocket, a poll, a POST.
+    wakers: Vec<(ChannelId, Waker)>,
+    /// Who waits for room in the outbox.
+    pub(crate) writers: Vec<Waker>,
+    /// Whether a task runs the handlers of this connection; at most one does.
+    pub(crate) dispatching: bool,
+    /// That task.
+    pub(crate) dispatcher: Option<Waker>,
+    /// The channel of the pump, if there is one: it looks for events before it sleeps, and when it is woken.
+    pub(crate) pump: Option<ChannelId>,
+}
+
+impl ConnState {
+    pub(crate) fn new(handshake: Arc<Handshake>) -> Self {
+        Self {
+            handshake,
+            wakers: Vec::new(),
+            writers: Vec::new(),
+            dispatching: false,
+            dispatcher: None,
+            pump: None,
+        }
+    }
+
+    pub(crate) fn register(&mut self, channel: ChannelId, waker: &Waker) {
+        match self.wakers.iter_mut().find(|(of, _)| *of == channel) {
+            Some((_, old)) => old.clone_from(waker),
+            None => self.wakers.push((channel, waker.clone())),
+        }
+    }
+
+    pub(crate) fn unregister(&mut self, channel: ChannelId) {
+        self.wakers.retain(|(of, _)| *of != channel);
+    }
+
+    fn take(&mut self, channel: ChannelId) -> Option<Waker> {
+        let at = self.wakers.iter().position(|(of, _)| *of == channel)?;
+        Some(self.wakers.swap_remove(at).1)
+    }
+}
+
+#[derive(Default)]
+struct Timer {
+    started: bool,
+    waker: Option<Waker>,
+    /// When the timer task wakes by itself.
+    set_for: Option<Instant>,
+}
+
+impl Shard {
+    pub(crate) fn new(
+        config: proto::Config,
+        seed: Seed,
+        host: Arc<dyn Host>,
+        server: Weak<Shared>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            state: Mutex::new(State {
+                machine: proto::Server::new(config, seed),
+                conns: SecondaryMap::new(),
+                sockets: SecondaryMap::new(),
+                acks: HashMap::new(),
+                quiet: Vec::new(),
+                timer: Timer::default(),
+            }),
+            host,
+            server,
+            me: me.clone(),
+        })
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.host.now()
+    }
+
+    pub(crate) fn host(&self) -> &Arc<dyn Host> {
+        &self.host
+    }
+
+    pub(crate) fn server(&self) -> Option<Arc<Shared>> {
+        self.server.upgrade()
+    }
+
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        // No code of users runs under the lock, so a panic under it is ours; the state is still the best there is.
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Locked { shard: self, state: Some(state), mine: None }
+    }
+
+    /// Tells the machine the time if it is due. Gives the next deadline, after which `waker` must look again.
+    pub(crate) fn handle_timeout(&self, now: Instant, waker: &Waker) -> Option<Instant> {
+        let mut locked = self.lock();
+        locked.timer.waker = None;
+        if locked.machine.poll_timeout().is_some_and(|at| at <= now) {
+            locked.machine.handle_timeout(now);
+        }
+        let next = locked.machine.poll_timeout();
+        locked.timer.set_for = next;
+        locked.timer.waker = Some(waker.clone());
+        next
+    }
+}
+
+impl Drop for Shard {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waker) = state.timer.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// The state, locked. Dropping it tells other tasks what has become possible.
+pub(crate) struct Locked<'a> {
+    shard: &'a Shard,
+    state: Option<MutexGuard<'a, State>>,
+    /// The connection whose events the caller will handle itself.
+    mine: Option<ConnId>,
+}
+
+impl Locked<'_> {
+    /// Says that the caller runs the handlers of `conn` and will look for its events.
+    pub(crate) fn attend(&mut self, conn: ConnId) {
+        self.mine = Some(conn);
+    }
+
+    /// Makes the caller the one who runs the handlers of `conn`, if there is something to run and nobody else does it.
+    pub(crate) fn claim(&mut self, conn: ConnId) -> Option<Dispatcher> {
+        let shard = self.shard.me.upgrade()?;
+        if !self.machine.has_events(conn) {
+            return None;
+        }
+        let state = self.conns.get_mut(conn)?;
+        if mem::replace(&mut state.dispatching, true) {
+            return None;
+        }
+        self.mine = Some(conn);
+        Some(Dispatcher::new(shard, conn))
+    }
+}
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        self.state.as_ref().expect("the guard is there until drop")
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        self.state.as_mut().expect("the guard is there until drop")
+    }
+}
+
+thread_local! {
+    /// Kept between calls, so that a broadcast does not allocate for its wake-ups.
+    static WAKERS: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        let Some(mut guard) = self.state.take() else { return };
+        let mut wakers = WAKERS.take();
+        let mut unattended = Vec::new();
+        let mut start_timer = false;
+        let state = &mut *guard;
+        while let Some(ready) = state.machine.poll_ready() {
+            match ready {
+                Ready::Transmit(channel) => {
+                    let conn = state.machine.conn_of(channel).and_then(|conn| state.conns.get_mut(conn));
+                    wakers.extend(conn.and_then(|conn| conn.take(channel)));
+                }
+                Ready::Read(conn) => {
+                    if let Some(conn) = state.conns.get_mut(conn) {
+                        wakers.extend(conn.wakers.drain(..).map(|(_, waker)| waker));
+                    }
+                }
+                Ready::Write(conn) => {
+                    if let Some(conn) = state.conns.get_mut(conn) {
+                        wakers.append(&mut conn.writers);
+                    }
+                }
+                Ready::Events(conn) if self.mine == Some(conn) => {}
+                Ready::Events(id) => {
+                    if let Some(conn) = state.conns.get_mut(id) {
+                        if conn.dispatching {
+                            wakers.extend(conn.dispatcher.take());
+                        } else if let Some(pump) = conn.pump {
+                            wakers.extend(conn.take(pump));
+                        } else {
+                            conn.dispatching = true;
+                            unattended.push(id);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        if let Some(next) = state.machine.poll_timeout() {
+            if !mem::replace(&mut state.timer.started, true) {
+                start_timer = true;
+            } else if state.timer.set_for.is_none_or(|at| next < at) {
+                wakers.extend(state.timer.waker.take());
+            }
+        }
+        if !state.quiet.is_empty() && state.machine.is_quiet() {
+            wakers.append(&mut state.quiet);
+        }
+        drop(guard);
+        wakers.drain(..).for_each(Waker::wake);
+        WAKERS.set(wakers);
+        if start_timer {
+            self.shard.host.spawn(self.shard.host.timer_task(self.shard.me.clone()));
+        }
+        for conn in unattended {
+            if let Some(shard) = self.shard.me.upgrade() {
+                self.shard.host.spawn(Box::pin(Dispatcher::new(shard, conn)));
+            }
+        }
+    }
+}

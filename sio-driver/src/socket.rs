@@ -1,0 +1,246 @@
+//! [`Socket`]: one client in one namespace.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::task::Poll;
+use std::time::Duration;
+
+use sio_proto::engine::Encoded;
+use sio_proto::hub::{Room, Scope, SocketKey};
+use sio_proto::socket::{Args, DisconnectReason, EncodeError, Encoder};
+use sio_proto::{SocketId, Str};
+
+use crate::ack::{AckSlot, Answers, EmitWithAck};
+use crate::error::{EmitError, Packet};
+use crate::handler::Handler;
+use crate::handshake::Handshake;
+use crate::namespace::{Namespace, Table};
+use crate::operator::Operator;
+use crate::shard::Shard;
+
+/// One client in one namespace. Cloning gives another handle to the same client.
+///
+/// A handle may outlive the client: sending then fails with [`EmitError::Disconnected`], and everything else does nothing.
+#[derive(Clone)]
+pub struct Socket(pub(crate) Arc<SocketInner>);
+
+pub(crate) struct SocketInner {
+    pub(crate) shard: Arc<Shard>,
+    pub(crate) key: SocketKey,
+    pub(crate) id: SocketId,
+    pub(crate) namespace: Namespace,
+    /// The namespace's handlers as they were when the client connected.
+    pub(crate) table: Arc<Table>,
+    /// Handlers of this socket alone.
+    pub(crate) own: OnceLock<RwLock<Arc<Table>>>,
+    pub(crate) handshake: Arc<Handshake>,
+    pub(crate) auth: Option<Str>,
+    pub(crate) accepted: AtomicBool,
+    /// Set when the client has left, with the rooms that it was in.
+    pub(crate) left: OnceLock<(DisconnectReason, Vec<Room>)>,
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket").field("id", &self.id()).field("namespace", &self.0.namespace.name()).finish()
+    }
+}
+
+thread_local! {
+    static ENCODER: RefCell<Encoder> = const { RefCell::new(Encoder::new()) };
+}
+
+/// Encodes with the thread's buffer.
+pub(crate) fn encode(
+    with: impl FnOnce(&mut Encoder) -> Result<Encoded, EncodeError>,
+) -> Result<Encoded, EncodeError> {
+    ENCODER.with(|encoder| match encoder.try_borrow_mut() {
+        Ok(mut encoder) => with(&mut encoder),
+        // A `Serialize` implementation that emits something itself.
+        Err(_) => with(&mut Encoder::new()),
+    })
+}
+
+impl Socket {
+    /// The public id: 20 characters, another one for each namespace and connection.
+    #[must_use]
+    pub fn id(&self) -> SocketId {
+        self.0.id
+    }
+
+    /// The namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.0.namespace
+    }
+
+    /// The request that opened the connection.
+    #[must_use]
+    pub fn handshake(&self) -> &Handshake {
+        &self.0.handshake
+    }
+
+    /// Whether the client is connected to the namespace.
+    #[must_use]
+    pub fn connected(&self) -> bool {
+        self.0.accepted.load(Ordering::Acquire) && self.0.shard.lock().machine.hub().get(self.0.key).is_some()
+    }
+
+    /// Sends an event. A tuple is several arguments, `&()` is none, anything else that is `Serialize` is one; `Bytes` inside
+    /// becomes a binary attachment.
+    ///
+    /// Never waits, and never loses an event in silence: it is queued, or given back.
+    ///
+    /// # Errors
+    /// [`EmitError::Full`] if the client reads too slowly, and the others of [`EmitError`].
+    pub fn emit<A: Args + ?Sized>(&self, event: &str, args: &A) -> Result<(), EmitError> {
+        let packet = encode(|encoder| encoder.event(self.0.namespace.name(), None, event, args))?;
+        self.send_packet(Packet(packet))
+    }
+
+    /// As [`emit`](Self::emit), but waits for room instead of giving the event back.
+    ///
+    /// # Errors
+    /// Those of `emit`, without `Full`.
+    pub async fn emit_wait<A: Args + ?Sized>(&self, event: &str, args: &A) -> Result<(), EmitError> {
+        let mut result = self.emit(event, args);
+        while let Err(EmitError::Full(packet)) = result {
+            self.ready().await;
+            result = self.send_packet(packet);
+        }
+        result
+    }
+
+    /// Sends an event, and waits for the client's acknowledgement when awaited.
+    ///
+    /// ```ignore
+    /// let answer: String = socket.emit_with_ack("question", "?").timeout(Duration::from_secs(5)).await?;
+    /// ```
+    pub fn emit_with_ack<T>(&self, event: &str, args: &(impl Args + ?Sized)) -> EmitWithAck<T> {
+        let id = self.0.namespace.next_ack_id();
+        let packet = encode(|encoder| encoder.event(self.0.namespace.name(), Some(id), event, args));
+        EmitWithAck {
+            socket: self.clone(),
+            packet: packet.map(|packet| (id, packet)).map_err(EmitError::from),
+            timeout: None,
+            answer: PhantomData,
+        }
+    }
+
+    pub(crate) fn send_with_ack(
+        &self,
+        id: u64,
+        packet: Encoded,
+        timeout: Option<Duration>,
+    ) -> Result<Answers, EmitError> {
+        let slot = Arc::new(AckSlot::default());
+        slot.expect(1);
+        let deadline = timeout.map(|timeout| self.0.shard.now() + timeout);
+        let mut locked = self.0.shard.lock();
+        locked.machine.emit_with_ack(self.0.key, packet, id, deadline)?;
+        locked.acks.insert((self.0.namespace.id(), id), (slot.clone(), 1));
+        drop(locked);
+        let single = Some((self.0.shard.clone(), self.0.key));
+        Ok(Answers { slot, namespace: self.0.namespace.clone(), id, single })
+    }
+
+    /// Sends a packet that [`EmitError::Full`] gave back.
+    ///
+    /// # Errors
+    /// As for [`emit`](Self::emit).
+    pub fn send_packet(&self, packet: Packet) -> Result<(), EmitError> {
+        Ok(self.0.shard.lock().machine.emit(self.0.key, packet.0, false)?)
+    }
+
+    /// Waits until the outbox is at most half full, or the client is gone.
+    pub async fn ready(&self) {
+        poll_fn(|cx| {
+            let mut locked = self.0.shard.lock();
+            let Some(conn) = locked.machine.wait_for_room(self.0.key) else { return Poll::Ready(()) };
+            if let Some(conn) = locked.conns.get_mut(conn) {
+                conn.writers.push(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Everyone in a room, except this client.
+    #[must_use]
+    pub fn to(&self, room: impl Into<Room>) -> Operator {
+        self.broadcast().to(room)
+    }
+
+    /// As [`to`](Self::to).
+    #[must_use]
+    pub fn in_(&self, room: impl Into<Room>) -> Operator {
+        self.to(room)
+    }
+
+    /// Everyone, except this client and those in a room.
+    #[must_use]
+    pub fn except(&self, room: impl Into<Room>) -> Operator {
+        self.broadcast().except(room)
+    }
+
+    /// Everyone in the namespace, except this client.
+    #[must_use]
+    pub fn broadcast(&self) -> Operator {
+        let scope = Scope::all().except(self.0.id.as_str());
+        Operator::new(self.0.namespace.clone(), scope)
+    }
+
+    /// Joins a room. Ignored once the client has left.
+    pub fn join(&self, room: impl AsRef<str>) {
+        self.0.shard.lock().machine.join(self.0.key, room.as_ref());
+    }
+
+    /// Leaves a room; harmless if the client is not in it.
+    pub fn leave(&self, room: impl AsRef<str>) {
+        self.0.shard.lock().machine.leave(self.0.key, room.as_ref());
+    }
+
+    /// The rooms that the client is in; the first is the one named by its id. In a disconnect handler: those it was in.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<Room> {
+        match self.0.left.get() {
+            Some((_, rooms)) => rooms.clone(),
+            None => self.0.shard.lock().machine.rooms(self.0.key).cloned().collect(),
+        }
+    }
+
+    /// Sends the client away from this namespace. Its connection, and its other namespaces, stay.
+    pub fn disconnect(&self) {
+        self.leave_server(false);
+    }
+
+    /// Closes the client's connection, after telling each of its namespaces.
+    pub fn disconnect_connection(&self) {
+        self.leave_server(true);
+    }
+
+    fn leave_server(&self, close: bool) {
+        let now = self.0.shard.now();
+        let _ = self.0.shard.lock().machine.disconnect(self.0.key, close, now);
+    }
+
+    /// Adds a handler for events of this client alone. It runs after the namespace's handlers for the same event.
+    pub fn on<M>(&self, event: impl Into<String>, handler: impl Handler<M>) -> &Self {
+        let own = self.0.own.get_or_init(RwLock::default);
+        let mut table = own.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut table).on(event.into(), handler);
+        self
+    }
+}
+
+impl PartialEq for Socket {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Socket {}

@@ -1,0 +1,116 @@
+//! Opening a session.
+
+use std::time::Duration;
+
+use sio_proto::engine::{Refusal, Request, Transport};
+use sio_proto::server::Event;
+use sio_proto::{Instant, Sid};
+
+use crate::common::Rig;
+
+#[test]
+fn b12_the_open_packet_has_exactly_five_keys() {
+    let mut rig = Rig::with(|engine, _| {
+        engine.ping_interval = Duration::from_millis(300);
+        engine.ping_timeout = Duration::from_millis(200);
+        engine.max_http_buffer_size = 1234;
+    });
+    let expected = |sid: &str, upgrades: &str| {
+        format!(
+            r#"0{{"sid":"{sid}","upgrades":[{upgrades}],"pingInterval":300,"pingTimeout":200,"maxPayload":1234}}"#
+        )
+    };
+    let get = rig.server.handle_request(Request::Handshake, None, Instant::ZERO).unwrap();
+    let sio_proto::server::Admission::Poll(get) = get else { panic!("{get:?}") };
+    let open = rig.answer(get);
+    assert_eq!(open, expected(&open[9..29], r#""websocket""#));
+
+    let channel = rig.server.open_websocket(None, rig.now).unwrap();
+    let conn = rig.server.conn_of(channel).unwrap();
+    let open = &rig.frames(crate::common::Ws { channel, conn })[0];
+    assert_eq!(*open, expected(&open[9..29], ""), "nothing to upgrade to");
+}
+
+#[test]
+fn b12_no_upgrade_is_offered_where_none_is_possible() {
+    for change in [
+        (|engine: &mut sio_proto::engine::Config| engine.allow_upgrades = false) as fn(&mut _),
+        |engine| engine.transports = vec![Transport::Polling],
+    ] {
+        let mut rig = Rig::with(|engine, _| change(engine));
+        let peer = rig.poller();
+        assert_eq!(rig.probe(peer).unwrap_err(), Refusal::SessionUnknown, "nor taken");
+        let get = rig.server.handle_request(Request::Handshake, None, Instant::ZERO).unwrap();
+        let sio_proto::server::Admission::Poll(get) = get else { panic!("{get:?}") };
+        assert!(rig.answer(get).contains(r#""upgrades":[]"#));
+    }
+}
+
+#[test]
+fn b28_the_id_of_a_closed_session_is_unknown() {
+    let mut rig = Rig::new();
+    let peer = rig.poller();
+    rig.post(peer, "1");
+    assert_eq!(rig.get(peer), Err(Refusal::SessionUnknown));
+    assert_eq!(rig.begin_post(peer), Err(Refusal::SessionUnknown));
+    assert_eq!(rig.probe(peer).unwrap_err(), Refusal::SessionUnknown);
+    let stranger: Sid = "AAECAwQFBgcICQoLDA0O".parse().unwrap();
+    assert_eq!(
+        rig.server.handle_request(Request::WebSocket(Some(stranger)), None, rig.now),
+        Err(Refusal::SessionUnknown)
+    );
+}
+
+#[test]
+fn b27_a_misdirected_request_is_refused_for_its_fault_if_the_session_exists() {
+    let mut rig = Rig::new();
+    let peer = rig.poller();
+    let misdirected = |sid| Request::Misdirected(sid, Refusal::MethodNotAllowed);
+    let refused = rig.server.handle_request(misdirected(peer.sid), None, rig.now);
+    assert_eq!(refused, Err(Refusal::MethodNotAllowed), "B44");
+    rig.post(peer, "1");
+    let refused = rig.server.handle_request(misdirected(peer.sid), None, rig.now);
+    assert_eq!(refused, Err(Refusal::SessionUnknown));
+}
+
+#[test]
+fn b41_timers_start_with_the_session_and_not_with_the_request() {
+    let mut rig = Rig::new();
+    rig.server.handle_request(Request::WebSocket(None), None, rig.now).unwrap();
+    assert!(rig.server.is_empty());
+    assert_eq!(rig.server.poll_timeout(), None);
+}
+
+#[test]
+fn session_ids_differ_from_each_other_and_from_socket_ids() {
+    let mut rig = Rig::with(|_, config| config.shard = 5);
+    let (a, b) = (rig.poller(), rig.poller());
+    assert_ne!(a.sid, b.sid);
+    assert_eq!((a.sid.shard(), b.sid.shard()), (5, 5));
+    rig.post(a, "40");
+    let [Event::Connect { id, .. }] = rig.events(a.conn)[..] else { panic!("a connect event") };
+    assert_ne!(id.as_str(), a.sid.as_str(), "B118: the session id is a secret");
+}
+
+#[test]
+fn a_closing_server_lets_nobody_in_and_ends() {
+    let mut rig = Rig::new();
+    let (peer, ws) = (rig.poller(), rig.websocket());
+    let get = rig.get(peer).unwrap();
+    let socket = rig.join(ws, "");
+    rig.emit(socket, "last").unwrap();
+    rig.server.close(rig.now);
+    assert_eq!(rig.server.handle_request(Request::Handshake, None, rig.now), Err(Refusal::Closing));
+    assert_eq!(rig.server.open_websocket(None, rig.now), Err(Refusal::Closing));
+    // B110: no DISCONNECT packets; what waits is sent first.
+    assert_eq!(rig.answer(get), "1");
+    assert_eq!(rig.frames(ws), [r#"42["last"]"#, "close"]);
+    assert_eq!(
+        rig.told(ws.conn),
+        ["disconnect: server shutting down", "closed: forced close, 0 undelivered"]
+    );
+    assert_eq!(rig.told(peer.conn), ["closed: forced close, 0 undelivered"]);
+    rig.hang_up(ws.channel);
+    assert!(rig.server.is_empty());
+    assert!(rig.server.is_quiet());
+}
