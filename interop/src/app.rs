@@ -106,10 +106,13 @@ impl App {
     /// If that takes too long.
     pub fn stop(self) {
         let Self { runtime, io, serving, .. } = self;
-        let stopped = runtime.block_on(timeout(LIMIT, async {
-            io.close().await;
-            let _ = serving.await;
-        }));
+        let stopped = runtime.block_on(async {
+            timeout(LIMIT, async {
+                io.close().await;
+                let _ = serving.await;
+            })
+            .await
+        });
         runtime.shutdown_timeout(LIMIT);
         stopped.expect("the server closes, and stops serving then");
     }

@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
 use http_body::Body as HttpBody;
@@ -110,7 +110,10 @@ fn head<'a>(method: &'a str, query: &'a str, headers: &'a HeaderMap) -> Head<'a>
     head.method = method;
     head.query = query;
     head.origin = text(header::ORIGIN);
-    head.malformed_origin = headers.contains_key(header::ORIGIN) && head.origin.is_none();
+    // Bytes above ASCII are legal in a header, and such an origin is simply not one that is allowed by name.
+    head.malformed_origin = headers.get(header::ORIGIN).is_some_and(|origin| {
+        origin.as_bytes().iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f)
+    });
     head.upgrade = is_token(header::CONNECTION, "upgrade") && is_token(header::UPGRADE, "websocket");
     head.content_type = text(header::CONTENT_TYPE);
     head.content_length = text(header::CONTENT_LENGTH).and_then(|value| value.parse().ok());
@@ -232,28 +235,21 @@ where
     B: HttpBody,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
+    // Most bodies come in one piece, which is kept as it is.
+    let mut pieces = Vec::new();
+    let mut length = 0;
     while let Some(frame) = body.frame().await {
         let Ok(mut data) = frame.map_err(Into::into)?.into_data() else { continue };
-        if first.len() + rest.len() + data.remaining() > limit {
+        length += data.remaining();
+        if length > limit {
             return Ok(None);
         }
-        if first.is_empty() {
-            first = data.copy_to_bytes(data.remaining());
-        } else {
-            if rest.is_empty() {
-                rest.extend_from_slice(&first);
-            }
-            while data.has_remaining() {
-                let chunk = data.chunk();
-                rest.extend_from_slice(chunk);
-                let len = chunk.len();
-                data.advance(len);
-            }
-        }
+        pieces.push(data.copy_to_bytes(data.remaining()));
     }
-    Ok(Some(if rest.is_empty() { first } else { rest.freeze() }))
+    Ok(Some(match pieces.len() {
+        0 | 1 => pieces.pop().unwrap_or_default(),
+        _ => pieces.concat().into(),
+    }))
 }
 
 /// The key of a WebSocket handshake that we can take (RFC 6455, 4.2.1).

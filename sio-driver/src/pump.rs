@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_tungstenite::WebSocketStream;
-use futures_io::AsyncRead as _;
+use futures_io::{AsyncRead as _, AsyncWrite as _};
 use futures_util::{Sink as _, Stream as _};
 use hyper::rt::{Read, Write};
 use hyper::upgrade::OnUpgrade;
@@ -282,7 +282,13 @@ impl<S: Read + Write + Unpin> Pump<S> {
 
     fn flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match ready!(Pin::new(&mut self.websocket).poll_flush(cx)) {
-            Ok(()) => self.dirty = false,
+            Ok(()) => {
+                self.dirty = false;
+                if matches!(self.phase, Phase::Draining) {
+                    // The peer sees the end at once, and we hear it out until it hangs up.
+                    let _ = Pin::new(self.websocket.get_mut()).poll_close(cx);
+                }
+            }
             Err(error) => {
                 self.dirty = false;
                 // After a close handshake the library reports the end in this way.

@@ -8,6 +8,9 @@ extern crate std;
 
 pub mod engine;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hub;
 mod id;
 pub mod server;

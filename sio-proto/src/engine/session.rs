@@ -533,6 +533,12 @@ impl ServerSession {
             && (self.websocket.is_some() || self.poll.is_some())
     }
 
+    /// Whether the client is owed nothing, and does not even wait: a polling session between two polls, with no packets.
+    #[must_use]
+    pub fn is_owed_nothing(&self) -> bool {
+        self.websocket.is_none() && self.poll.is_none() && self.outbox.packets() == 0
+    }
+
     /// Bytes that wait to be sent.
     #[must_use]
     pub fn outbox_bytes(&self) -> usize {
@@ -540,6 +546,9 @@ impl ServerSession {
     }
 
     /// Closes the session, once what waits is sent (B51); `discard` drops that instead (B52).
+    ///
+    /// A polling session waits for the poll that takes its last packets and the close packet, but not longer than
+    /// `close_timeout`, nor than a heartbeat would have taken to find the client gone.
     pub fn close(&mut self, discard: bool, now: Instant) {
         if self.phase != Phase::Open {
             return;
@@ -548,7 +557,8 @@ impl ServerSession {
         if discard {
             self.outbox.clear();
         }
-        self.phase = Phase::Closing { until: now + self.config.close_timeout, discarded };
+        let heartbeat = self.config.ping_interval + self.config.ping_timeout;
+        self.phase = Phase::Closing { until: now + self.config.close_timeout.min(heartbeat), discarded };
         self.close_upgrade();
         self.announce();
     }

@@ -451,7 +451,11 @@ impl Server {
         for id in self.conns.keys().collect::<Vec<_>>() {
             if let Some(conn) = self.conns.get_mut(id) {
                 conn.socket.close(DisconnectReason::ServerShuttingDown);
-                conn.engine.close(false, now);
+                if conn.engine.is_owed_nothing() {
+                    conn.engine.abort(CloseReason::ForcedClose);
+                } else {
+                    conn.engine.close(false, now);
+                }
             }
             let _ = self.process(id, now);
         }

@@ -24,6 +24,7 @@
 //! Types that serde knows as bytes (`bytes::Bytes`, `serde_bytes::ByteBuf`; not `Vec<u8>`, which serde knows
 //! as a list of numbers) travel as attachments, at any depth.
 
+mod check;
 mod de;
 mod json;
 mod resolve;
@@ -94,6 +95,9 @@ pub enum PayloadError {
     /// The first item of an event is not a number and not a string, or a string that is not Unicode.
     #[error("the event name is neither a string nor a number")]
     Name,
+    /// A placeholder has no number, or that of no attachment.
+    #[error("a placeholder refers to no attachment")]
+    Placeholder,
 }
 
 /// The data of an event or an acknowledgement: a checked JSON array and its attachments.
@@ -112,14 +116,17 @@ impl Payload {
     /// (`named`) or the array of an acknowledgement.
     ///
     /// A name can be a number, as in the JavaScript implementation; it is then known by the number's text.
-    /// Whether a name is reserved is not looked at. Placeholders are checked when they are deserialised.
+    /// Whether a name is reserved is not looked at. With attachments, every placeholder must refer to one of them.
     ///
     /// # Errors
     ///
-    /// If the text is not a JSON array, or is `named` and does not begin with a name.
+    /// If the text is not a JSON array, or is `named` and does not begin with a name, or a placeholder refers to nothing.
     pub fn new(text: Str, attachments: Attachments, named: bool) -> Result<Self, PayloadError> {
         check_array(&text)?;
         let name_end = if named { find_name_end(&text)? } else { 0 };
+        if !attachments.is_empty() && check::placeholders(&text, attachments.len()).is_err() {
+            return Err(PayloadError::Placeholder);
+        }
         Ok(Self { text, attachments, name_end })
     }
 

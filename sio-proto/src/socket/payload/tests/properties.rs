@@ -209,7 +209,7 @@ fn jsonish() -> impl Strategy<Value = String> {
         vec(token, 0..5).prop_map(|tokens| alloc::format!("[\"x\",{}]", tokens.join(","))),
         // Well-formed JSON, broken in one place.
         (value(), any::<prop::sample::Index>(), any::<char>()).prop_map(|(value, at, with)| {
-            let text = Payload::from_event("x", &(value,)).unwrap().text().to_owned();
+            let text = Payload::from_event("x", &(value,)).map_or_else(|_| "[]".into(), |p| p.text().to_owned());
             let mut chars: Vec<char> = text.chars().collect();
             let at = at.index(chars.len());
             chars[at] = with;
@@ -221,7 +221,10 @@ fn jsonish() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn dynamic_values_survive(name: String, a in value(), b in value()) {
-        let payload = Payload::from_event(&name, &(&a, &b)).unwrap();
+        // Beside binary data, what looks like a placeholder is refused: it would close the receiver's connection (B91).
+        let payload = Payload::from_event(&name, &(&a, &b));
+        prop_assume!(payload.is_ok());
+        let payload = payload.unwrap();
         prop_assert_eq!(payload.name().unwrap(), &*name);
         prop_assert_eq!(payload.name_str().unwrap(), &*name);
         prop_assert_eq!(payload.deserialize::<(Dyn, Dyn)>().unwrap(), (a.clone(), b));
@@ -262,7 +265,7 @@ proptest! {
         let valid = serde_json::from_str::<Vec<IgnoredAny>>(&text).is_ok();
         let payload = Payload::new(Str::from(text), attachments(count), named);
         prop_assert!(valid || payload.is_err());
-        prop_assert!(!valid || named || payload.is_ok());
+        prop_assert!(!valid || named || count > 0 || payload.is_ok());
         if let Ok(payload) = payload {
             prop_assert_eq!(payload.name().is_some(), named);
             let (shared, borrowed) = (payload.name_str(), payload.name());

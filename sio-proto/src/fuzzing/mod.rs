@@ -1,0 +1,169 @@
+//! Bodies of the fuzz targets, which the tests run as well. Not part of the API.
+//!
+//! Each takes any bytes and panics if a promise of the crate does not hold.
+
+mod world;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use serde::de::{Deserialize, IgnoredAny};
+
+pub use world::{Op, server_ops};
+
+use crate::Str;
+use crate::engine::{Encoded, Frame, Message, Packet, payload};
+use crate::socket::payload::encode_event;
+use crate::socket::{self, Decoder, Payload};
+
+fn text(bytes: &[u8]) -> Option<&str> {
+    core::str::from_utf8(bytes).ok()
+}
+
+/// An Engine.IO packet: what decodes is the same after a round trip.
+pub fn engine_packet(bytes: &[u8]) {
+    let Some(text) = text(bytes) else { return };
+    let Ok(packet) = Packet::decode(text.into()) else { return };
+    assert_eq!(Packet::decode(encoded(&packet)), Ok(packet));
+}
+
+fn encoded(packet: &Packet) -> Str {
+    let mut out = Vec::new();
+    packet.encode(&mut out);
+    Str::try_from(Bytes::from(out)).expect("packets are text")
+}
+
+/// A polling payload: it ends, it ends with the first error, and what decodes is the same after a round trip.
+pub fn polling_payload(bytes: &[u8]) {
+    let Some(text) = text(bytes) else { return };
+    let found: Vec<_> = payload::decode(text.into()).collect();
+    assert!(found.iter().rev().skip(1).all(Result::is_ok), "something after an error");
+    let packets: Vec<Packet> = found.into_iter().filter_map(Result::ok).collect();
+    if packets.is_empty() {
+        return;
+    }
+    let mut encoder = payload::Encoder::new(Vec::new());
+    packets.iter().for_each(|packet| encoder.push(packet));
+    let again = Str::try_from(Bytes::from(encoder.finish())).expect("payloads are text");
+    // A separator inside of a packet cannot be: it would have ended it.
+    assert_eq!(payload::decode(again).collect::<Result<Vec<_>, _>>(), Ok(packets));
+}
+
+/// A sequence of Socket.IO messages, separated by 0x1e; those that begin with 0x00 are binary.
+pub fn socket_packet(bytes: &[u8]) {
+    const ATTACHMENTS: usize = 3;
+    const BYTES: usize = 1000;
+    let mut decoder = Decoder::new(ATTACHMENTS, BYTES);
+    let mut held = 0;
+    for part in bytes.split(|byte| *byte == payload::SEPARATOR) {
+        let (message, len) = match part {
+            [0, binary @ ..] => (Message::Binary(Bytes::copy_from_slice(binary)), binary.len()),
+            _ => match text(part) {
+                Some(text) => (Message::Text(text.into()), text.len()),
+                None => continue,
+            },
+        };
+        match decoder.decode(message) {
+            Err(_) => held = 0,
+            Ok(None) => {
+                held += len;
+                assert!(held <= BYTES, "more is kept than is allowed");
+            }
+            Ok(Some(packet)) => {
+                held = 0;
+                check_packet(packet, ATTACHMENTS);
+            }
+        }
+    }
+}
+
+fn check_packet(packet: socket::Packet, most: usize) {
+    let (kind, namespace, id, payload) = match &packet {
+        socket::Packet::Event { namespace, id, payload } => (2, namespace, *id, payload),
+        socket::Packet::Ack { namespace, id, payload } => (3, namespace, Some(*id), payload),
+        _ => return,
+    };
+    assert!(namespace.starts_with('/'), "{namespace}");
+    assert!(payload.attachments().len() <= most);
+    assert_eq!(payload.name().is_some(), kind == 2);
+    assert!(payload.name().is_none_or(|name| !socket::is_reserved(&name)));
+    // Written again in its canonical form it is the same packet.
+    let count = payload.attachments().len();
+    let mut again = String::new();
+    again.push_str(&alloc::format!("{}", if count == 0 { kind } else { kind + 3 }));
+    if count > 0 {
+        again.push_str(&alloc::format!("{count}-"));
+    }
+    again.push_str(namespace);
+    again.push(',');
+    if let Some(id) = id {
+        again.push_str(&alloc::format!("{id}"));
+    }
+    again.push_str(payload.text());
+    let mut decoder = Decoder::new(most, usize::MAX);
+    let mut result = decoder.decode(Message::Text(again.into()));
+    for bytes in payload.attachments().as_slice() {
+        assert_eq!(result, Ok(None));
+        result = decoder.decode(Message::Binary(bytes.clone()));
+    }
+    assert_eq!(result, Ok(Some(packet)));
+}
+
+/// The content of an event, read as several types. The first byte says how many attachments there are.
+pub fn payload_data(bytes: &[u8]) {
+    let Some((count, rest)) = bytes.split_first() else { return };
+    let Some(text) = text(rest) else { return };
+    let attachments: Vec<Bytes> = (0..count % 4).map(|at| Bytes::from(alloc::vec![at; at.into()])).collect();
+    let Ok(payload) = Payload::new(text.into(), attachments.into(), true) else { return };
+    let name = payload.name().expect("an event has a name").into_owned();
+    assert_eq!(payload.name_str().as_deref(), Some(&*name));
+
+    fn reads<'de, T: Deserialize<'de>>(payload: &'de Payload) -> bool {
+        payload.deserialize::<T>().is_ok()
+    }
+    reads::<IgnoredAny>(&payload);
+    reads::<(u64, String)>(&payload);
+    reads::<(Option<Bytes>, Option<Bytes>)>(&payload);
+    reads::<Vec<Bytes>>(&payload);
+    reads::<alloc::collections::BTreeMap<String, Bytes>>(&payload);
+    reads::<(f64, &str, [i8; 2])>(&payload);
+    reads::<Tagged>(&payload);
+    reads::<Untagged>(&payload);
+
+    // What is read as plain data and can be written comes back as it was.
+    if let (true, Ok(value)) = (payload.attachments().is_empty(), payload.deserialize::<(serde_json::Value,)>()) {
+        if !socket::is_reserved(&name) {
+            let (mut text, mut attachments) = (Vec::new(), Vec::new());
+            encode_event(&name, &value, &mut text, &mut attachments).expect("plain data can be written");
+            let again = Payload::new(String::from_utf8(text).expect("JSON is text").into(), attachments.into(), true);
+            assert_eq!(again.expect("an event").deserialize::<(serde_json::Value,)>(), Ok(value));
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[allow(dead_code, reason = "is there to be read")]
+enum Tagged {
+    Unit,
+    Bytes(Bytes),
+    Many { first: Option<Bytes>, second: Vec<u16> },
+}
+
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "is there to be read")]
+enum Untagged {
+    Number(i32),
+    Text(String),
+    Nested(Vec<Untagged>),
+    Object { a: alloc::boxed::Box<Untagged> },
+}
+
+/// The text frames of a packet.
+fn texts(packet: &Encoded) -> impl Iterator<Item = Str> + '_ {
+    packet.frames().filter_map(|frame| match frame {
+        Frame::Text(text) => Some(text),
+        Frame::Binary(_) => None,
+    })
+}
