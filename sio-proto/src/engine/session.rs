@@ -613,8 +613,11 @@ impl ServerSession {
         } else if self.poll == Some(channel) && (closing || !self.outbox.is_empty()) {
             self.poll = None;
             self.announced = false;
-            let response = self.outbox.drain_payload(closing.then_some("1"));
-            if closing {
+            // The close packet comes alone, with the next poll: the official client acts on it before it looks at what came
+            // with it, and would take a DISCONNECT in the same payload for a lost connection.
+            let last = self.outbox.is_empty();
+            let response = self.outbox.drain_payload(last.then_some("1"));
+            if last {
                 self.finish(CloseReason::ForcedClose);
             }
             return Some(Transmit::Respond(response));
