@@ -1,4 +1,96 @@
-//! Engine.IO and Socket.IO as pure state machines.
+//! Engine.IO and Socket.IO as pure state machines: no I/O, no clock, no source of entropy, no async runtime, no `std`.
+//!
+//! You own the sockets and the clock. You tell a machine what arrived and what time it is, and it tells you what to send, what
+//! happened, and when it wants to be called again. The same machines run under tokio, in a loop of threads
+//! (`examples/blocking.rs`), in a simulation on virtual time, and in a fuzzer.
+//!
+//! # Layers, each usable alone
+//!
+//! | Module | What it knows |
+//! |---|---|
+//! | [`engine`] | packets, polling payloads, HTTP requests and answers as data, and [`engine::ServerSession`]: one session over polls, POSTs and WebSockets |
+//! | [`socket`] | Socket.IO packets with attachments, serde for their data, and [`socket::ServerConn`]: the namespaces on one connection |
+//! | [`hub`] | rooms, and who is meant by a selection of them |
+//! | [`server`] | [`server::Server`]: all of it put together |
+//!
+//! HTTP and the WebSocket protocol itself are not here: any library that gives messages and takes messages will do.
+//!
+//! # The loop
+//!
+//! All machines have the same verbs. `handle_*` are inputs from the network and the clock; plain verbs such as `emit`, `join` and
+//! `close` are the application's commands; `poll_*` are outputs, each drained on its own until it gives `None`. Any number of inputs
+//! and commands may come before a drain. Outputs are pulled: packets when a socket can be written to, events when the application
+//! has time, so that a slow one slows its peer down instead of filling memory.
+//!
+//! ```
+//! use core::time::Duration;
+//! use sio_proto::engine::{Head, Message, Request, Transmit};
+//! use sio_proto::server::{Config, Event, Ready, Server};
+//! use sio_proto::socket::Encoder;
+//! use sio_proto::{Instant, Seed};
+//!
+//! let now = Instant::ZERO;
+//! let mut server = Server::new(Config::default(), Seed([7; 32])); // a real seed comes from the operating system
+//! let mut encoder = Encoder::new();
+//!
+//! // A request for a WebSocket. Your HTTP library has parsed its head, and your WebSocket library answers it.
+//! let mut head = Head::default();
+//! (head.method, head.query, head.upgrade) = ("GET", "EIO=4&transport=websocket", true);
+//! let request = Request::parse(&server.config().engine, &head)?;
+//! server.handle_request(request, None, now)?;
+//! let websocket = server.open_websocket(None, now)?;
+//!
+//! // The client joins the namespace `/`, and asks something.
+//! server.handle_message(websocket, Message::Text("40".into()), now)?;
+//! server.handle_message(websocket, Message::Text("420[\"add\",1,2]".into()), now)?;
+//!
+//! let mut sent = Vec::new();
+//! while let Some(ready) = server.poll_ready() {
+//!     match ready {
+//!         Ready::Events(conn) => {
+//!             while let Some(event) = server.poll_event(conn, &[]) {
+//!                 match event {
+//!                     Event::Connect { socket, .. } => server.accept(socket, now)?,
+//!                     Event::Event { socket, payload, ack: Some(id) } => {
+//!                         let (a, b): (i32, i32) = payload.deserialize()?;
+//!                         server.emit(socket, encoder.ack("/", id, &(a + b))?, false)?;
+//!                     }
+//!                     _ => {}
+//!                 }
+//!             }
+//!         }
+//!         Ready::Transmit(channel) => {
+//!             while let Some(transmit) = server.poll_transmit(channel, now) {
+//!                 if let Transmit::Packet(packet) = transmit {
+//!                     sent.extend(packet.frames());
+//!                 }
+//!             }
+//!         }
+//!         _ => {}
+//!     }
+//! }
+//! // The handshake, the namespace's reply, and the answer.
+//! assert_eq!(sent.len(), 3);
+//! assert_eq!(format!("{:?}", sent[2]), r#"Text("430[3]")"#);
+//!
+//! // Nothing else is due before the first ping.
+//! assert_eq!(server.poll_timeout(), Some(now + Duration::from_secs(25)));
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
+//! # Time and entropy
+//!
+//! [`Instant`] is a number of microseconds that you count from where you like. `poll_timeout` says when `handle_timeout` must be
+//! called at the latest; calling it earlier or twice is harmless, and after it the next deadline is always later. Late calls are
+//! harmless too: what is due is decided by the time you give. A [`Seed`] is the only entropy, so equal seeds and inputs give equal
+//! outputs; in production it must come from the operating system, because session ids are secrets.
+//!
+//! # Blame, limits, panics
+//!
+//! What a peer does wrong is a `PeerError` or a [`Refusal`](engine::Refusal); the machine has drawn the consequences already, and
+//! the error is for your logs. What you do wrong is a [`UsageError`], and nothing has changed. No input of a peer panics, and none
+//! makes a machine exceed the limits in [`server::Config`], whose fields say default, unit and consequence. `unsafe` is forbidden.
+
 #![no_std]
 #![warn(clippy::std_instead_of_core, clippy::alloc_instead_of_core)]
 

@@ -12,15 +12,15 @@ use crate::payload::Record;
 pub(super) async fn serve(listener: TcpListener) -> Result<()> {
     let io = Server::builder().build();
     io.of("/")
-        .on("echo", async |socket: Socket, Data(x): Data<String>| socket.emit("echo", &x))
-        .on("echo-value", async |socket: Socket, Data(x): Data<Value>| socket.emit("echo-value", &x))
-        .on("echo-typed", async |socket: Socket, Data(x): Data<Record>| socket.emit("echo-typed", &x))
-        .on("echo-raw", async |socket: Socket, payload: Payload| socket.emit("echo-raw", &payload))
-        .on("bin", async |socket: Socket, Data(x): Data<Bytes>| socket.emit("bin", &x))
+        .on("echo", async |socket: Socket, Data(x): Data<String>| Ok(socket.emit("echo", &x)?))
+        .on("echo-value", async |socket: Socket, Data(x): Data<Value>| Ok(socket.emit("echo-value", &x)?))
+        .on("echo-typed", async |socket: Socket, Data(x): Data<Record>| Ok(socket.emit("echo-typed", &x)?))
+        .on("echo-raw", async |socket: Socket, payload: Payload| Ok(socket.emit("echo-raw", &payload)?))
+        .on("bin", async |socket: Socket, Data(x): Data<Bytes>| Ok(socket.emit("bin", &x)?))
         .on("ack", async |Data(x): Data<String>| x)
         .on("join", async |socket: Socket, ack: Ack| {
             socket.join(ROOM);
-            ack.send(&());
+            Ok(ack.send(&())?)
         })
         .on("cast", async |socket: Socket, Data(x): Data<String>| -> Result<(), Error> {
             socket.in_(ROOM).emit("cast", &x)?;
