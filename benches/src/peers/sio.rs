@@ -23,7 +23,7 @@ pub(super) async fn serve(listener: TcpListener) -> Result<()> {
             Ok(ack.send(&())?)
         })
         .on("cast", async |socket: Socket, Data(x): Data<String>| -> Result<(), Error> {
-            socket.in_(ROOM).emit("cast", &x)?;
+            socket.namespace().to(ROOM).emit("cast", &x)?;
             Ok(())
         });
     Ok(io.serve(listener).await?)
