@@ -17,9 +17,6 @@ use crate::runtime::BoxFuture;
 use crate::shard::{Shard, State};
 use crate::socket::{Socket, SocketInner};
 
-/// How many events are taken from the machine at a time.
-const BATCH: usize = 32;
-
 /// The right to run the handlers of one connection; one holder at a time.
 ///
 /// A handler is polled where its event was read, by whoever holds this: the WebSocket pump, or the task of a POST. Only if it
@@ -28,7 +25,6 @@ pub(crate) struct Dispatcher {
     shard: Arc<Shard>,
     conn: ConnId,
     lanes: Vec<Lane>,
-    batch: VecDeque<Job>,
     new: bool,
 }
 
@@ -57,7 +53,7 @@ enum Work {
 impl Dispatcher {
     /// The caller must have set `dispatching` on the connection.
     pub(crate) fn new(shard: Arc<Shard>, conn: ConnId) -> Self {
-        Self { shard, conn, lanes: Vec::new(), batch: VecDeque::new(), new: true }
+        Self { shard, conn, lanes: Vec::new(), new: true }
     }
 
     /// Whether it has not been polled since it was claimed.
@@ -68,15 +64,11 @@ impl Dispatcher {
     /// Runs what can be run. Ready when nothing is left; the right is then given up.
     pub(crate) fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         self.new = false;
-        loop {
-            self.poll_lanes(cx);
-            if !self.refill(cx) {
-                return if self.lanes.is_empty() { Poll::Ready(()) } else { Poll::Pending };
-            }
-            while let Some(job) = self.batch.pop_front() {
-                self.submit(job, cx);
-            }
+        self.poll_lanes(cx);
+        while let Some(job) = self.next(cx) {
+            self.submit(job, cx);
         }
+        if self.lanes.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     fn poll_lanes(&mut self, cx: &mut TaskContext<'_>) {
@@ -114,19 +106,19 @@ impl Dispatcher {
         }
     }
 
-    /// Takes events from the machine. If there are none, either waits for more, or gives the right up.
-    fn refill(&mut self, cx: &TaskContext<'_>) -> bool {
+    /// The next work from the machine. If there is none, either waits for more, or gives the right up.
+    fn next(&mut self, cx: &TaskContext<'_>) -> Option<Job> {
         let full = self.lanes.iter().filter(|lane| !lane.takes_more());
         let busy: Vec<SocketKey> = full.map(|lane| lane.key).collect();
         let mut wakers = Vec::new();
         let mut locked = self.shard.lock();
-        while self.batch.len() < BATCH {
+        locked.attend(self.conn);
+        let mut job = None;
+        while job.is_none() {
             let Some(event) = locked.machine.poll_event(self.conn, &busy) else { break };
-            let job = resolve(&self.shard, &mut locked, self.conn, event, &mut wakers);
-            self.batch.extend(job);
+            job = resolve(&self.shard, &mut locked, self.conn, event, &mut wakers);
         }
-        let any = !self.batch.is_empty();
-        if !any && let Some(conn) = locked.conns.get_mut(self.conn) {
+        if let (None, Some(conn)) = (&job, locked.conns.get_mut(self.conn)) {
             if self.lanes.is_empty() {
                 conn.dispatching = false;
             } else {
@@ -135,7 +127,7 @@ impl Dispatcher {
         }
         drop(locked);
         wakers.into_iter().for_each(Waker::wake);
-        any
+        job
     }
 }
 

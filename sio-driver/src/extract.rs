@@ -155,7 +155,7 @@ impl<T: Clone + Send + Sync + 'static> FromContext for State<T> {
     fn from_context(context: &mut Context) -> Result<Self, Rejection> {
         let server = context.socket.namespace().server();
         let state = server.as_ref().and_then(|server| server.state.get::<T>());
-        state.cloned().map(Self).ok_or(Rejection::State(type_name::<T>()))
+        state.cloned().map(Self).ok_or_else(|| Rejection::State(type_name::<T>()))
     }
 }
 

@@ -9,6 +9,7 @@ use std::task::Poll;
 
 use bytes::{Buf, Bytes};
 use http::header::{self, HeaderValue};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt as _, Full};
@@ -30,7 +31,7 @@ pub type Body = Full<Bytes>;
 /// Answers a request. Waits as long as a poll waits; dropping the future is the client's hanging up.
 pub(crate) async fn handle<B>(
     server: Arc<Shared>,
-    mut request: Request<B>,
+    request: Request<B>,
     remote_addr: Option<SocketAddr>,
 ) -> Response<Body>
 where
@@ -38,8 +39,10 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let config = server.config.engine.clone();
-    let (method, uri, headers) = (request.method().clone(), request.uri().clone(), request.headers().clone());
-    let head = head(method.as_str(), uri.query().unwrap_or_default(), &headers);
+    let (mut parts, body) = request.into_parts();
+    let upgrade = std::mem::take(&mut parts.extensions);
+    let Parts { method, uri, headers, .. } = &parts;
+    let head = head(method.as_str(), uri.query().unwrap_or_default(), headers);
     if let Some(preflight) = EngineRequest::preflight(&config, &head) {
         return respond(preflight);
     }
@@ -58,7 +61,7 @@ where
     };
     let Some(shard) = server.shard(sid) else { return refuse(Refusal::SessionUnknown) };
     let shard = shard.clone();
-    let handshake = || Arc::new(Handshake::new(&uri, &headers, remote_addr));
+    let handshake = || Arc::new(Handshake::new(uri, headers, remote_addr));
     let is_new = matches!(parsed, EngineRequest::Handshake);
     let admission = {
         let handshake = is_new.then(handshake);
@@ -77,13 +80,15 @@ where
         Err(refusal) => Err(refusal),
         Ok(Admission::Poll(channel)) => Ok(poll(Channel { shard, channel }).await),
         Ok(Admission::Post(channel)) => {
-            let body = pin!(request.into_body());
+            let body = pin!(body);
             post(Channel { shard, channel }, body, &config, head.content_length).await
         }
         Ok(Admission::WebSocket) => {
-            let Some(key) = websocket_key(&headers) else {
+            let Some(key) = websocket_key(headers) else {
                 return refuse(Refusal::BadRequest(BadRequest::TransportHandshake));
             };
+            let mut request = Request::new(());
+            *request.extensions_mut() = upgrade;
             let upgrade = hyper::upgrade::on(&mut request);
             let task = pump::upgraded(shard.clone(), sid, upgrade, handshake());
             shard.host().spawn(Box::pin(task));
@@ -106,19 +111,20 @@ fn head<'a>(method: &'a str, query: &'a str, headers: &'a HeaderMap) -> Head<'a>
         let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
     };
-    let mut head = Head::default();
-    head.method = method;
-    head.query = query;
-    head.origin = text(header::ORIGIN);
     // Bytes above ASCII are legal in a header, and such an origin is simply not one that is allowed by name.
-    head.malformed_origin = headers.get(header::ORIGIN).is_some_and(|origin| {
-        origin.as_bytes().iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f)
-    });
-    head.upgrade = is_token(header::CONNECTION, "upgrade") && is_token(header::UPGRADE, "websocket");
-    head.content_type = text(header::CONTENT_TYPE);
-    head.content_length = text(header::CONTENT_LENGTH).and_then(|value| value.parse().ok());
-    head.requested_headers = text(header::ACCESS_CONTROL_REQUEST_HEADERS);
-    head
+    let is_malformed = |value: &HeaderValue| {
+        value.as_bytes().iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f)
+    };
+    Head {
+        method,
+        query,
+        origin: text(header::ORIGIN),
+        malformed_origin: headers.get(header::ORIGIN).is_some_and(is_malformed),
+        upgrade: is_token(header::CONNECTION, "upgrade") && is_token(header::UPGRADE, "websocket"),
+        content_type: text(header::CONTENT_TYPE),
+        content_length: text(header::CONTENT_LENGTH).and_then(|value| value.parse().ok()),
+        requested_headers: text(header::ACCESS_CONTROL_REQUEST_HEADERS),
+    }
 }
 
 /// A request's channel. Dropped before it is done with, it is hung up: the client went away.

@@ -13,9 +13,9 @@ use futures_io::{AsyncRead as _, AsyncWrite as _};
 use futures_util::{Sink as _, Stream as _};
 use hyper::rt::{Read, Write};
 use hyper::upgrade::OnUpgrade;
-use sio_proto::Sid;
 use sio_proto::engine::{ChannelId, Hangup, Message, Refusal, Transmit};
 use sio_proto::server::ConnId;
+use sio_proto::{Instant, Sid};
 use tungstenite::Message as WsMessage;
 use tungstenite::protocol::{CloseFrame, Role};
 
@@ -172,13 +172,12 @@ impl<S: Read + Write + Unpin> Pump<S> {
     }
 
     /// Gives the machine what was read, and how the reading ended.
-    fn deliver(&mut self) {
+    fn deliver(&mut self, now: Instant) {
         let gone = matches!(self.phase, Phase::Gone);
         let faulty = matches!(self.phase, Phase::Faulty(_));
         if self.inbound.is_empty() && !gone && !faulty {
             return;
         }
-        let now = self.shard.now();
         let mut locked = self.shard.lock();
         for message in self.inbound.drain(..) {
             if let Err(error) = locked.machine.handle_message(self.channel, message, now) {
@@ -215,7 +214,7 @@ impl<S: Read + Write + Unpin> Pump<S> {
     }
 
     /// Writes what waits, with one flush. Says whether there may be more to do.
-    fn write(&mut self, cx: &mut Context<'_>) -> bool {
+    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         if matches!(self.phase, Phase::Gone) {
             return false;
         }
@@ -223,10 +222,10 @@ impl<S: Read + Write + Unpin> Pump<S> {
         let mut bytes = 0;
         let mut close = false;
         let mut more = true;
-        let now = self.shard.now();
         let mut locked = self.shard.lock();
         if blocked && !locked.machine.is_ending(self.channel) {
             // A peer that does not read: nothing more is taken from the outbox, whose limit then does its work.
+            self.wants_read = locked.machine.wants_read(self.conn);
             if let Some(conn) = locked.conns.get_mut(self.conn) {
                 conn.register(self.channel, cx.waker());
             }
@@ -246,8 +245,8 @@ impl<S: Read + Write + Unpin> Pump<S> {
                 None => more = false,
             }
         }
-        if !more && self.outbound.is_empty() {
-            // Nothing to write. Events that somebody else caused are the pump's to handle.
+        if !more {
+            // All is taken. What comes from now on wakes this task; so do events, which are the pump's to handle.
             if self.dispatcher.is_none() {
                 self.dispatcher = locked.claim(self.conn);
             }
@@ -255,7 +254,10 @@ impl<S: Read + Write + Unpin> Pump<S> {
             if let Some(conn) = locked.conns.get_mut(self.conn) {
                 conn.register(self.channel, cx.waker());
             }
-            return self.dispatcher.as_ref().is_some_and(Dispatcher::is_new);
+        }
+        let more = more || self.dispatcher.as_ref().is_some_and(Dispatcher::is_new);
+        if self.outbound.is_empty() && !close {
+            return more;
         }
         drop(locked);
         for message in self.outbound.drain(..) {
@@ -277,7 +279,7 @@ impl<S: Read + Write + Unpin> Pump<S> {
             let _ = Pin::new(&mut self.websocket).start_send(WsMessage::Close(frame));
         }
         self.dirty = true;
-        self.flush(cx).is_ready()
+        self.flush(cx).is_ready() && (more || close)
     }
 
     fn flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -308,16 +310,19 @@ impl<S: Read + Write + Unpin> Future for Pump<S> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let pump = &mut *self;
         for _ in 0..TURNS {
+            let now = pump.shard.now();
+            let paused = !pump.wants_read;
             let read = pump.read(cx);
-            pump.deliver();
+            pump.deliver(now);
             pump.dispatch(cx);
-            let wrote = pump.write(cx);
+            let more = pump.write(cx, now);
             if matches!(pump.phase, Phase::Gone) {
-                pump.deliver();
+                pump.deliver(now);
                 pump.dispatch(cx);
                 return Poll::Ready(());
             }
-            if !read && !wrote {
+            let resumed = paused && pump.wants_read;
+            if !(read || more || resumed) {
                 return Poll::Pending;
             }
         }

@@ -113,6 +113,14 @@ impl<R: Runtime> hyper::rt::Timer for HyperTimer<R> {
         self.sleep(deadline.saturating_duration_since(self.now()))
     }
 
+    fn reset(&self, sleep: &mut Pin<Box<dyn hyper::rt::Sleep>>, deadline: std::time::Instant) {
+        let at = self.runtime.now() + deadline.saturating_duration_since(self.now());
+        match sleep.as_mut().downcast_mut_pin::<HyperSleep<R::Timer>>() {
+            Some(sleep) => sleep.get_mut().0.reset(at),
+            None => *sleep = self.sleep_until(deadline),
+        }
+    }
+
     fn now(&self) -> std::time::Instant {
         self.epoch + (self.runtime.now() - self.zero)
     }

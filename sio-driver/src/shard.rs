@@ -207,6 +207,9 @@ thread_local! {
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
         let Some(mut guard) = self.state.take() else { return };
+        if !guard.machine.has_news() && guard.quiet.is_empty() {
+            return;
+        }
         let mut wakers = WAKERS.take();
         let mut unattended = Vec::new();
         let mut start_timer = false;

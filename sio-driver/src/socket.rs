@@ -170,25 +170,21 @@ impl Socket {
     }
 
     /// Everyone in a room, except this client.
-    #[must_use]
     pub fn to(&self, room: impl Into<Room>) -> Operator {
         self.broadcast().to(room)
     }
 
     /// As [`to`](Self::to).
-    #[must_use]
     pub fn in_(&self, room: impl Into<Room>) -> Operator {
         self.to(room)
     }
 
     /// Everyone, except this client and those in a room.
-    #[must_use]
     pub fn except(&self, room: impl Into<Room>) -> Operator {
         self.broadcast().except(room)
     }
 
     /// Everyone in the namespace, except this client.
-    #[must_use]
     pub fn broadcast(&self) -> Operator {
         let scope = Scope::all().except(self.0.id.as_str());
         Operator::new(self.0.namespace.clone(), scope)

@@ -41,10 +41,46 @@ fn run(ops: &[Op]) -> u64 {
 
 /// Engine.IO packets that clients send: most of them right, at the right time.
 const PACKETS: [&str; 40] = [
-    "40", "40", "40{\"a\":1}", "40/chat,", "40/chat,", "40/nope,", "41", "41/chat,", "42[\"m\"]", "42[\"m\"]", "42[\"m\",1]",
-    "42/chat,[\"m\"]", "42/chat,7[\"m\"]", "421[\"q\"]", "430[]", "430[1]", "431[]", "432[]", "43/chat,0[]", "43/chat,1[]",
-    "451-[\"b\",{\"_placeholder\":true,\"num\":0}]", "451-/chat,[\"b\"]", "461-0[{\"_placeholder\":true,\"num\":0}]", "bAQI=",
-    "bAQI=", "3", "3", "6", "2probe", "2probe", "5", "5", "1", "2", "4", "44{}", "42{}", "4511-[]", "9", "",
+    "40",
+    "40",
+    "40{\"a\":1}",
+    "40/chat,",
+    "40/chat,",
+    "40/nope,",
+    "41",
+    "41/chat,",
+    "42[\"m\"]",
+    "42[\"m\"]",
+    "42[\"m\",1]",
+    "42/chat,[\"m\"]",
+    "42/chat,7[\"m\"]",
+    "421[\"q\"]",
+    "430[]",
+    "430[1]",
+    "431[]",
+    "432[]",
+    "43/chat,0[]",
+    "43/chat,1[]",
+    "451-[\"b\",{\"_placeholder\":true,\"num\":0}]",
+    "451-/chat,[\"b\"]",
+    "461-0[{\"_placeholder\":true,\"num\":0}]",
+    "bAQI=",
+    "bAQI=",
+    "3",
+    "3",
+    "6",
+    "2probe",
+    "2probe",
+    "5",
+    "5",
+    "1",
+    "2",
+    "4",
+    "44{}",
+    "42{}",
+    "4511-[]",
+    "9",
+    "",
 ];
 
 const NAMESPACES: [&str; 2] = ["/", "/chat"];
@@ -63,6 +99,8 @@ struct World {
     sockets: BTreeMap<SocketKey, Socket>,
     /// What the server has announced and nobody has looked at yet.
     announced: BTreeSet<ChannelId>,
+    /// The next deadline, as the owner knows it.
+    deadline: Option<Instant>,
     next_event: u64,
     trace: Fnv,
 }
@@ -92,6 +130,8 @@ struct Conn {
     /// Events wait for a socket that is busy.
     held: bool,
     paused: bool,
+    /// Somebody waits for room in the outbox.
+    wants_room: bool,
     closed: bool,
 }
 
@@ -112,7 +152,8 @@ impl World {
             overflow: if skip { Overflow::Skip } else { Overflow::Disconnect },
             ..engine::Config::default()
         };
-        let config = Config { engine: Arc::new(engine), max_inbox: 6, max_inbox_bytes: 300, ..Config::default() };
+        let config =
+            Config { engine: Arc::new(engine), max_inbox: 6, max_inbox_bytes: 300, ..Config::default() };
         let mut server = Server::new(config, Seed([9; 32]));
         let namespaces = NAMESPACES.map(|name| server.of(name));
         Self {
@@ -125,6 +166,7 @@ impl World {
             conns: BTreeMap::new(),
             sockets: BTreeMap::new(),
             announced: BTreeSet::new(),
+            deadline: None,
             next_event: 0,
             trace: Fnv(0xcbf2_9ce4_8422_2325),
         }
@@ -170,7 +212,8 @@ impl World {
     /// One of the open channels of this kind, of this peer.
     fn channel(&self, who: u8, kinds: &[Kind]) -> Option<(ChannelId, Kind, ConnId)> {
         let conn = self.peer(who)?.conn;
-        let mut of = self.channels.iter().filter(|(_, channel)| channel.conn == conn && kinds.contains(&channel.kind));
+        let mut of =
+            self.channels.iter().filter(|(_, channel)| channel.conn == conn && kinds.contains(&channel.kind));
         of.next_back().map(|(id, channel)| (*id, channel.kind, channel.conn))
     }
 
@@ -270,7 +313,11 @@ impl World {
     fn hang_up(&mut self, who: u8, how: u8) {
         let kinds = [Kind::Get, Kind::Post, Kind::WebSocket];
         let Some((channel, _, _)) = self.channel(who, &kinds[usize::from(how % 3)..]) else { return };
-        self.server.handle_hangup(channel, if how & 4 == 0 { Hangup::Closed } else { Hangup::Failed }, self.now);
+        self.server.handle_hangup(
+            channel,
+            if how & 4 == 0 { Hangup::Closed } else { Hangup::Failed },
+            self.now,
+        );
         self.channels.remove(&channel);
         assert_eq!(self.server.conn_of(channel), None);
     }
@@ -347,6 +394,9 @@ impl World {
         };
         let (packet, volatile) = (packet.expect("an event"), more & 8 != 0);
         let result = self.server.emit(key, packet.clone(), volatile);
+        if let (Err(EmitError::Full(_)), Some(conn)) = (&result, self.server.wait_for_room(key)) {
+            self.conns.get_mut(&conn).expect("known").wants_room = true;
+        }
         self.sent(conn, number, volatile, result, &packet);
     }
 
@@ -421,7 +471,8 @@ impl World {
 
     /// Whom the model would select.
     fn selected(&self, namespace: NamespaceId, scope: &Scope) -> BTreeSet<SocketKey> {
-        let is_in = |socket: &Socket, rooms: &[Str]| rooms.iter().any(|room| socket.rooms.contains(room.as_str()));
+        let is_in =
+            |socket: &Socket, rooms: &[Str]| rooms.iter().any(|room| socket.rooms.contains(room.as_str()));
         let meant = |socket: &Socket| {
             socket.connected
                 && socket.namespace == namespace
@@ -520,12 +571,17 @@ impl World {
     /// The client gets a packet: it must be the next one of those that are owed.
     fn arrived(&mut self, conn: ConnId, text: &str) {
         let Some((_, rest)) = text.split_once("[\"e\",") else { return };
-        let number: u64 = rest.split([',', ']']).next().and_then(|number| number.parse().ok()).expect("a number");
+        let number: u64 =
+            rest.split([',', ']']).next().and_then(|number| number.parse().ok()).expect("a number");
         let owed = &mut self.conns.get_mut(&conn).expect("known").owed;
         while owed.front().is_some_and(|(next, may_be_missing)| *next != number && *may_be_missing) {
             owed.pop_front();
         }
-        assert_eq!(owed.pop_front().map(|(next, _)| next), Some(number), "lost, twice, or out of order: {text}");
+        assert_eq!(
+            owed.pop_front().map(|(next, _)| next),
+            Some(number),
+            "lost, twice, or out of order: {text}"
+        );
     }
 
     fn drain_events(&mut self, who: u8) {
@@ -581,7 +637,10 @@ impl World {
                 let lost = known.owed.iter().filter(|(_, may_be_missing)| !may_be_missing).count();
                 assert!(lost <= undelivered, "{lost} packets are lost, {undelivered} are told");
                 known.owed.clear();
-                assert!(self.sockets.values().all(|socket| socket.conn != conn), "a socket without connection");
+                assert!(
+                    self.sockets.values().all(|socket| socket.conn != conn),
+                    "a socket without connection"
+                );
             }
         }
     }
@@ -589,19 +648,31 @@ impl World {
     // ---- What must hold -----------------------------------------------------------------------------------------
 
     fn check(&mut self) {
+        let (next, news) = (self.server.poll_timeout(), self.server.has_news());
+        let is_earlier = next.is_some_and(|next| self.deadline.is_none_or(|known| next < known));
+        assert!(news || !is_earlier, "a deadline that nobody is told of");
+        self.deadline = next;
         while let Some(ready) = self.server.poll_ready() {
+            assert!(news);
             self.trace.note(&ready);
             match ready {
                 Ready::Transmit(channel) => drop(self.announced.insert(channel)),
                 Ready::Events(conn) => self.conns.get_mut(&conn).expect("known").announced = true,
                 Ready::Read(conn) => self.conns.get_mut(&conn).expect("known").paused = false,
-                Ready::Write(_) => {}
+                Ready::Write(conn) => self.conns.get_mut(&conn).expect("known").wants_room = false,
+            }
+        }
+        assert!(!self.server.has_news());
+        for (key, socket) in &self.sockets {
+            if self.conns[&socket.conn].wants_room && self.server.hub().get(*key).is_some() {
+                assert!(self.server.outbox_bytes(*key) > MAX_OUTBOX / 2, "room that nobody is told of");
             }
         }
         for (id, conn) in &mut self.conns {
             let has_events = self.server.has_events(*id);
             assert!(!has_events || conn.announced || conn.held, "events that nobody is told of");
             assert!(!has_events || !conn.closed, "something happens after the end");
+            assert!(!conn.wants_room || !conn.closed, "there will be no more room");
             let wants_read = self.server.wants_read(*id);
             assert!(!conn.paused || !wants_read || conn.closed, "nobody is told to read on");
             conn.paused = !wants_read;
@@ -647,7 +718,8 @@ impl World {
             }
             self.check();
             // Bodies that never come are given up by the owner.
-            let posts: Vec<_> = self.channels.iter().filter(|(_, channel)| channel.kind == Kind::Post).collect();
+            let posts: Vec<_> =
+                self.channels.iter().filter(|(_, channel)| channel.kind == Kind::Post).collect();
             for id in posts.into_iter().map(|(id, _)| *id).collect::<Vec<_>>() {
                 self.server.handle_hangup(id, Hangup::Failed, self.now);
                 self.channels.remove(&id);
@@ -660,7 +732,10 @@ impl World {
         assert!(self.server.is_empty() && self.server.is_quiet(), "something is left");
         assert_eq!(self.server.poll_timeout(), None);
         for namespace in self.namespaces {
-            assert_eq!((self.server.hub().len(namespace), self.server.hub().all_rooms(namespace).count()), (0, 0));
+            assert_eq!(
+                (self.server.hub().len(namespace), self.server.hub().all_rooms(namespace).count()),
+                (0, 0)
+            );
         }
         self.trace.finish()
     }

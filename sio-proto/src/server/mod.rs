@@ -238,7 +238,18 @@ impl Server {
 
     /// Where something has become possible since it was last asked.
     pub fn poll_ready(&mut self) -> Option<Ready> {
-        self.ready.pop_front()
+        let ready = self.ready.pop_front();
+        if ready.is_none() {
+            self.timers.clear_earlier();
+        }
+        ready
+    }
+
+    /// Whether `poll_ready` would give something, or [`poll_timeout`](Self::poll_timeout) has become earlier since `poll_ready` last
+    /// gave `None`. A cheap way to see that nobody needs to be told anything.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        !self.ready.is_empty() || self.timers.is_earlier()
     }
 
     /// What to do next on a channel. Call it until it gives `None`; what is left is not announced again.

@@ -9,11 +9,13 @@ use crate::Instant;
 #[derive(Debug)]
 pub(super) struct Timers<K> {
     set: BTreeSet<(Instant, K)>,
+    /// Whether the next deadline may be earlier than when it was last asked for.
+    earlier: bool,
 }
 
 impl<K: Ord + Copy> Timers<K> {
     pub(super) fn new() -> Self {
-        Self { set: BTreeSet::new() }
+        Self { set: BTreeSet::new(), earlier: false }
     }
 
     /// Makes sure that `key` comes up at `at` or before. `armed` is the key's own note of when it does.
@@ -23,6 +25,7 @@ impl<K: Ord + Copy> Timers<K> {
             (Some(at), Some(earlier)) if earlier <= at => {}
             (Some(at), _) => {
                 self.disarm(key, armed);
+                self.earlier |= self.set.first().is_none_or(|(first, _)| at < *first);
                 self.set.insert((at, key));
                 *armed = Some(at);
             }
@@ -43,6 +46,14 @@ impl<K: Ord + Copy> Timers<K> {
         }
         self.set.pop_first();
         Some(key)
+    }
+
+    pub(super) fn is_earlier(&self) -> bool {
+        self.earlier
+    }
+
+    pub(super) fn clear_earlier(&mut self) {
+        self.earlier = false;
     }
 
     pub(super) fn next(&self) -> Option<Instant> {

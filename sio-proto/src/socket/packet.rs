@@ -178,7 +178,7 @@ impl Header {
             1 if data.is_empty() => Ok(Packet::Disconnect { namespace }),
             2 | 5 if !data.is_empty() => {
                 let payload = Payload::new(data, attachments, true)?;
-                if payload.name().is_some_and(|name| is_reserved(&name)) {
+                if payload.has_reserved_name() {
                     return Err(PacketError::ReservedName);
                 }
                 Ok(Packet::Event { namespace, id, payload })

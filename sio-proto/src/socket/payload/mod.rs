@@ -165,6 +165,14 @@ impl Payload {
         self.name_token().map(|token| unquote(token).unwrap_or(Cow::Borrowed(token)))
     }
 
+    /// Whether the name is one that only the library may emit.
+    pub(in crate::socket) fn has_reserved_name(&self) -> bool {
+        // Nearly all names are told apart by their first letter, or by a backslash, with which any letter can begin.
+        let first = self.name_token().and_then(|token| token.as_bytes().get(1));
+        matches!(first, Some(b'c' | b'd' | b'n' | b'r' | b'\\'))
+            && self.name().is_some_and(|name| super::packet::is_reserved(&name))
+    }
+
     /// Like [`Payload::name`], as a string that shares the payload's memory unless the name has JSON escapes.
     #[must_use]
     pub fn name_str(&self) -> Option<Str> {

@@ -209,7 +209,8 @@ fn jsonish() -> impl Strategy<Value = String> {
         vec(token, 0..5).prop_map(|tokens| alloc::format!("[\"x\",{}]", tokens.join(","))),
         // Well-formed JSON, broken in one place.
         (value(), any::<prop::sample::Index>(), any::<char>()).prop_map(|(value, at, with)| {
-            let text = Payload::from_event("x", &(value,)).map_or_else(|_| "[]".into(), |p| p.text().to_owned());
+            let text =
+                Payload::from_event("x", &(value,)).map_or_else(|_| "[]".into(), |p| p.text().to_owned());
             let mut chars: Vec<char> = text.chars().collect();
             let at = at.index(chars.len());
             chars[at] = with;
