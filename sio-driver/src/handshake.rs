@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 /// The request that opened a session.
 #[derive(Debug, Clone)]
@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Uri};
 pub struct Handshake {
     /// Path and query.
     pub uri: Uri,
-    /// The request's headers.
+    /// The request's headers, without those that only concerned that request: `connection`, `upgrade`, `sec-websocket-*`.
     pub headers: HeaderMap,
     /// The address of the peer, if the server that accepted the connection told it.
     pub remote_addr: Option<SocketAddr>,
@@ -19,9 +19,10 @@ pub struct Handshake {
 impl Handshake {
     pub(crate) fn new(uri: &Uri, headers: &HeaderMap, remote_addr: Option<SocketAddr>) -> Self {
         // Values of a request are slices of the buffer that it was read into: kept, each would keep 8 KiB alive for as long
-        // as the session lasts.
-        let mut copy = HeaderMap::with_capacity(headers.len());
-        for (name, value) in headers {
+        // as the session lasts. What concerned that one connection only is left out: it is of no use to anybody later.
+        let kept = || headers.iter().filter(|(name, _)| !is_hop_by_hop(name));
+        let mut copy = HeaderMap::with_capacity(kept().count());
+        for (name, value) in kept() {
             if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
                 copy.append(name.clone(), value);
             }
@@ -35,4 +36,8 @@ impl Handshake {
     pub fn query(&self) -> &str {
         self.uri.query().unwrap_or_default()
     }
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    name == header::CONNECTION || name == header::UPGRADE || name.as_str().starts_with("sec-websocket-")
 }

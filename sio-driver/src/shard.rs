@@ -71,7 +71,10 @@ impl ConnState {
     pub(crate) fn register(&mut self, channel: ChannelId, waker: &Waker) {
         match self.wakers.iter_mut().find(|(of, _)| *of == channel) {
             Some((_, old)) => old.clone_from(waker),
-            None => self.wakers.push((channel, waker.clone())),
+            None => {
+                self.wakers.reserve_exact(1);
+                self.wakers.push((channel, waker.clone()));
+            }
         }
     }
 

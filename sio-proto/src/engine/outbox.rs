@@ -51,6 +51,10 @@ impl Outbox {
     /// The next WebSocket message or group of messages.
     pub(super) fn pop(&mut self) -> Option<Encoded> {
         if let Some(control) = self.control.pop_front() {
+            if self.control.is_empty() {
+                // Control packets are rare, and most connections are idle.
+                self.control = VecDeque::new();
+            }
             return Some(Encoded::from_parts(control, None));
         }
         let packet = self.packets.pop_front()?;

@@ -662,6 +662,12 @@ impl ServerSession {
         if self.websocket.is_some() { Transport::WebSocket } else { Transport::Polling }
     }
 
+    /// Gives memory back that only bursts need.
+    pub(crate) fn shrink(&mut self) {
+        self.events.shrink_to(0);
+        self.replies.shrink_to(0);
+    }
+
     /// Whether the session is over. Replies to its last channels may still wait in `poll_transmit`.
     #[must_use]
     pub fn is_closed(&self) -> bool {

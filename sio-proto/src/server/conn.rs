@@ -49,6 +49,14 @@ impl Conn {
         self.sockets.iter().find(|(of, _)| *of == slot).map(|(_, key)| *key)
     }
 
+    /// Gives memory back that joining a namespace took: from here on the connection may be idle for hours.
+    pub(super) fn shrink(&mut self) {
+        self.engine.shrink();
+        self.socket.shrink();
+        self.inbox.events.shrink_to(0);
+        self.inbox.prompt.shrink_to(0);
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.channels == 0 && self.engine.is_drained() && self.inbox.is_empty()
     }

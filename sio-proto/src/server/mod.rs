@@ -321,6 +321,7 @@ impl Server {
         self.conn(id)?.socket.accept(slot, &public)?;
         self.hub.connect(key);
         let _ = self.process(id, now);
+        self.conn(id)?.shrink();
         Ok(())
     }
 

@@ -243,6 +243,8 @@ impl ServerConn {
         let namespace = if namespace == "/" { namespace } else { Str::from(namespace.as_str()) };
         let slot = Slot(self.next_slot);
         self.next_slot = self.next_slot.wrapping_add(1);
+        // Nearly all connections have one namespace.
+        self.joined.reserve_exact(1);
         self.joined.push(Joined {
             slot,
             namespace: namespace.clone(),
@@ -388,6 +390,12 @@ impl ServerConn {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.joined.iter().fold(self.connect_by, |at, joined| earliest(at, joined.next_ack))
+    }
+
+    /// Gives memory back that only bursts need.
+    pub(crate) fn shrink(&mut self) {
+        self.out.shrink_to(0);
+        self.events.shrink_to(0);
     }
 
     /// The slots of all namespaces that are joined or being joined.
