@@ -1,0 +1,173 @@
+//! What the application wants.
+
+use alloc::vec::Vec;
+
+use super::{ConnId, EmitError, Server};
+use crate::engine::{CloseReason, Encoded};
+use crate::hub::{Hub, NamespaceId, Room, Scope, SocketKey};
+use crate::socket::{ConnectError, DisconnectReason, Slot};
+use crate::{Instant, UsageError};
+
+impl Server {
+    /// Lets a client into the namespace it asked for.
+    ///
+    /// # Errors
+    /// [`UsageError::Gone`] if it has left meanwhile.
+    pub fn accept(&mut self, key: SocketKey, now: Instant) -> Result<(), UsageError> {
+        let (id, slot) = self.handle_of(key)?;
+        let public = self.id(key)?;
+        self.conn(id)?.socket.accept(slot, &public)?;
+        self.hub.connect(key);
+        let _ = self.process(id, now);
+        self.conn(id)?.shrink();
+        Ok(())
+    }
+
+    /// Does not let a client in. What it sent meanwhile is dropped, and the rooms it joined are left.
+    ///
+    /// # Errors
+    /// [`UsageError::Gone`] if it has left meanwhile, or was accepted.
+    pub fn refuse(&mut self, key: SocketKey, error: &ConnectError, now: Instant) -> Result<(), UsageError> {
+        let (id, slot) = self.handle_of(key)?;
+        let conn = self.conn(id)?;
+        conn.socket.refuse(slot, error)?;
+        conn.sockets.retain(|(_, socket)| *socket != key);
+        conn.inbox.forget(key);
+        self.hub.remove(key);
+        let _ = self.process(id, now);
+        Ok(())
+    }
+
+    /// Sends a packet to one socket. `volatile`: only if it can go out at once; else it is dropped.
+    ///
+    /// # Errors
+    /// [`EmitError::Full`] gives the packet back.
+    pub fn emit(&mut self, key: SocketKey, packet: Encoded, volatile: bool) -> Result<(), EmitError> {
+        let (id, _) = self.connected(key)?;
+        let conn = self.conn(id)?;
+        if volatile && !conn.engine.is_writable() {
+            return Ok(());
+        }
+        conn.engine.send(packet)?;
+        self.announce_transmits(id);
+        Ok(())
+    }
+
+    /// Sends an event that asks for an acknowledgement under `id`, which must be in the packet and not be in use for this
+    /// socket. What becomes of it comes as [`Event::Ack`].
+    ///
+    /// # Errors
+    /// As for [`emit`](Self::emit), and [`UsageError::AckIdInUse`].
+    pub fn emit_with_ack(
+        &mut self,
+        key: SocketKey,
+        packet: Encoded,
+        ack: u64,
+        deadline: Option<Instant>,
+    ) -> Result<(), EmitError> {
+        let (id, slot) = self.connected(key)?;
+        let conn = self.conn(id)?;
+        conn.socket.expect_ack(slot, ack, deadline)?;
+        if let Err(error) = conn.engine.send(packet) {
+            conn.socket.forget_ack(slot, ack);
+            return Err(error.into());
+        }
+        self.announce_transmits(id);
+        self.arm(id);
+        Ok(())
+    }
+
+    /// Stops waiting for an acknowledgement; a late one is ignored.
+    pub fn forget_ack(&mut self, key: SocketKey, ack: u64) {
+        if let Ok((id, slot)) = self.handle_of(key) {
+            if let Ok(conn) = self.conn(id) {
+                conn.socket.forget_ack(slot, ack);
+            }
+        }
+    }
+
+    /// Gives `None` if the outbox of this socket's client is at most half full, or the client is gone. Else gives the
+    /// connection for which [`Ready::Write`] will come when that is so.
+    pub fn wait_for_room(&mut self, key: SocketKey) -> Option<ConnId> {
+        let id = self.hub.get(key)?.handle.0;
+        let half = self.config.engine.max_outbox / 2;
+        let conn = self.conns.get_mut(id)?;
+        if !conn.engine.is_open() || conn.engine.outbox_bytes() <= half {
+            return None;
+        }
+        conn.wants_room = true;
+        Some(id)
+    }
+
+    /// Bytes that wait to be sent to this socket's client.
+    #[must_use]
+    pub fn outbox_bytes(&self, key: SocketKey) -> usize {
+        let conn = self.hub.get(key).and_then(|socket| self.conns.get(socket.handle.0));
+        conn.map_or(0, |conn| conn.engine.outbox_bytes())
+    }
+
+    /// Puts a socket into a room. Ignored for one that is gone (B116).
+    pub fn join(&mut self, key: SocketKey, room: &str) {
+        self.hub.join(key, room);
+    }
+
+    /// Takes a socket out of a room; harmless if it is not there.
+    pub fn leave(&mut self, key: SocketKey, room: &str) {
+        self.hub.leave(key, room);
+    }
+
+    /// The rooms that a socket is in.
+    pub fn rooms(&self, key: SocketKey) -> impl Iterator<Item = &Room> + '_ {
+        self.hub.rooms(key)
+    }
+
+    /// The connected sockets that are meant.
+    pub fn sockets(&mut self, namespace: NamespaceId, scope: &Scope) -> Vec<SocketKey> {
+        self.hub.selected(namespace, scope)
+    }
+
+    /// The tables of rooms and sockets.
+    #[must_use]
+    pub fn hub(&self) -> &Hub<(ConnId, Slot)> {
+        &self.hub
+    }
+
+    /// Sends a client away from its namespace; with `close`, closes its whole connection (B109).
+    ///
+    /// # Errors
+    /// [`UsageError::Gone`] if it has left already.
+    pub fn disconnect(&mut self, key: SocketKey, close: bool, now: Instant) -> Result<(), UsageError> {
+        let (id, slot) = self.handle_of(key)?;
+        let conn = self.conn(id)?;
+        if close {
+            for slot in conn.socket.slots().collect::<Vec<_>>() {
+                conn.socket.disconnect(slot)?;
+            }
+            let _ = self.process(id, now);
+            if let Ok(conn) = self.conn(id) {
+                conn.engine.close(false, now);
+            }
+        } else {
+            conn.socket.disconnect(slot)?;
+        }
+        let _ = self.process(id, now);
+        Ok(())
+    }
+
+    /// Ends every connection, once what waits for it is sent, and lets nobody in any more (B110). Done when
+    /// [`is_empty`](Self::is_empty).
+    pub fn close(&mut self, now: Instant) {
+        self.closing = true;
+        for id in self.conns.keys().collect::<Vec<_>>() {
+            if let Some(conn) = self.conns.get_mut(id) {
+                conn.socket.close(DisconnectReason::ServerShuttingDown);
+                if conn.engine.is_owed_nothing() {
+                    conn.engine.abort(CloseReason::ForcedClose);
+                } else {
+                    conn.engine.close(false, now);
+                }
+            }
+            let _ = self.process(id, now);
+        }
+    }
+}

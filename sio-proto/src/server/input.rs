@@ -1,0 +1,148 @@
+//! What comes from the network and the clock.
+
+use bytes::Bytes;
+
+use super::{Admission, PeerError, Ready, Server};
+use crate::engine::{ChannelId, Hangup, Message, Refusal, Request, Response, Transport};
+use crate::{Instant, Sid};
+
+impl Server {
+    /// A request, of which the head is there.
+    ///
+    /// # Errors
+    /// What to answer it with.
+    pub fn handle_request(
+        &mut self,
+        request: Request,
+        content_type: Option<&str>,
+        now: Instant,
+    ) -> Result<Admission, Refusal> {
+        match request {
+            Request::Handshake => {
+                self.admit_new()?;
+                let (_, channel) = self.open(Transport::Polling, now);
+                Ok(Admission::Poll(channel))
+            }
+            Request::Poll(sid) => {
+                let conn = self.lookup(sid)?;
+                self.with_channel(conn, now, |engine, channel| engine.handle_poll(channel, now))
+                    .map(Admission::Poll)
+            }
+            Request::Post(sid) => {
+                let conn = self.lookup(sid)?;
+                self.with_channel(conn, now, |engine, channel| engine.handle_post(channel, content_type))
+                    .map(Admission::Post)
+            }
+            Request::WebSocket(sid) => {
+                match sid {
+                    Some(sid) => self.lookup(sid).map(|_| ())?,
+                    None => self.admit_new()?,
+                }
+                Ok(Admission::WebSocket)
+            }
+            Request::Misdirected(sid, refusal) => Err(self.lookup(sid).err().unwrap_or(refusal)),
+        }
+    }
+
+    /// A WebSocket is open: that of a new session, or one that wants to take an existing session over. Timers start only
+    /// here (B41).
+    ///
+    /// # Errors
+    /// The WebSocket must be closed (B65).
+    pub fn open_websocket(&mut self, sid: Option<Sid>, now: Instant) -> Result<ChannelId, Refusal> {
+        match sid {
+            None => {
+                self.admit_new()?;
+                Ok(self.open(Transport::WebSocket, now).1)
+            }
+            Some(sid) => {
+                let conn = self.lookup(sid)?;
+                self.with_channel(conn, now, |engine, channel| engine.handle_upgrade(channel, now))
+            }
+        }
+    }
+
+    /// The body of a POST. Gives the answer, and what was wrong with the body, if anything.
+    pub fn handle_body(
+        &mut self,
+        channel: ChannelId,
+        body: Bytes,
+        now: Instant,
+    ) -> (Result<Response, Refusal>, Result<(), PeerError>) {
+        let Some(id) = self.close_channel(channel) else {
+            return (Err(Refusal::SessionUnknown), Ok(()));
+        };
+        let Some(conn) = self.conns.get_mut(id) else { return (Err(Refusal::SessionUnknown), Ok(())) };
+        let (response, fault) = conn.engine.handle_body(channel, body, now);
+        let processed = self.process(id, now);
+        (response, fault.map_err(PeerError::from).and(processed))
+    }
+
+    /// The body of a POST is larger than is allowed: it is not read, and the session stays (B46).
+    pub fn handle_oversize(&mut self, channel: ChannelId, now: Instant) -> Refusal {
+        if let Some(id) = self.close_channel(channel) {
+            if let Some(conn) = self.conns.get_mut(id) {
+                conn.engine.handle_oversize(channel);
+            }
+            let _ = self.process(id, now);
+        }
+        Refusal::TooLarge { limit: self.config.engine.max_http_buffer_size }
+    }
+
+    /// A WebSocket message.
+    ///
+    /// # Errors
+    /// What the peer did wrong. The consequences are drawn.
+    pub fn handle_message(
+        &mut self,
+        channel: ChannelId,
+        message: Message,
+        now: Instant,
+    ) -> Result<(), PeerError> {
+        let Some(id) = self.conn_of(channel) else { return Ok(()) };
+        let Some(conn) = self.conns.get_mut(id) else { return Ok(()) };
+        let fault = conn.engine.handle_message(channel, message, now);
+        let processed = self.process(id, now);
+        fault.map_err(PeerError::from).and(processed)
+    }
+
+    /// A channel is gone: a WebSocket was closed or failed, or a request was given up before its answer.
+    pub fn handle_hangup(&mut self, channel: ChannelId, how: Hangup, now: Instant) {
+        if let Some(id) = self.close_channel(channel) {
+            if let Some(conn) = self.conns.get_mut(id) {
+                conn.engine.handle_hangup(channel, how);
+            }
+            let _ = self.process(id, now);
+        }
+    }
+
+    /// The peer of a WebSocket broke its rules, or sent a message that is too large. The WebSocket is closed by
+    /// `poll_transmit`, and a hang-up is still due.
+    pub fn handle_fault(&mut self, channel: ChannelId, now: Instant) {
+        if let Some(id) = self.conn_of(channel) {
+            if let Some(conn) = self.conns.get_mut(id) {
+                conn.engine.handle_fault(channel);
+            }
+            let _ = self.process(id, now);
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(id) = self.timers.pop_due(now) {
+            let Some(conn) = self.conns.get_mut(id) else { continue };
+            conn.armed = None;
+            conn.engine.handle_timeout(now);
+            for (channel, until) in &mut conn.lingering {
+                if until.is_some_and(|until| until <= now) {
+                    *until = None;
+                    self.ready.push_back(Ready::Transmit(*channel));
+                }
+            }
+            if conn.socket.handle_timeout(now).is_err() {
+                Self::expel(conn, now);
+            }
+            let _ = self.process(id, now);
+        }
+    }
+}
