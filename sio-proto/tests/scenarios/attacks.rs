@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use crate::common::{MISMATCH, Rig, sid_of};
+use bytes::Bytes;
 use sio_proto::Instant;
 use sio_proto::engine::{
     self, ChannelId, CloseReason, Encoded, Event as EngineEvent, Hangup, Message, ServerSession, Transmit,
     Transport,
 };
-use sio_proto::server::{Event, Ready};
+use sio_proto::server::Ready;
 use sio_proto::socket::ConnectError;
 
 /// A buffer that tells whether somebody still holds a part of it.
@@ -45,12 +45,38 @@ fn a_client_that_floods_a_namespace_which_then_refuses_it_is_read_again() {
 }
 
 #[test]
+fn nor_do_the_bytes_of_what_was_dropped_count_any_more() {
+    let mut rig = Rig::with(|_, config| config.max_inbox_bytes = 100);
+    let ws = rig.websocket();
+    rig.say(ws, "40").unwrap();
+    let socket = rig.asked(ws.conn);
+    rig.say(ws, &format!("42[\"{}\"]", "flood".repeat(30))).unwrap();
+    assert!(!rig.server.wants_read(ws.conn));
+    rig.server.refuse(socket, &ConnectError::new("no"), rig.now).unwrap();
+    assert!(rig.server.wants_read(ws.conn));
+}
+
+#[test]
+fn half_a_packet_is_not_kept_when_the_connection_has_ended() {
+    let mut rig = Rig::new();
+    let ws = rig.websocket();
+    rig.join(ws, "");
+    rig.say(ws, r#"452-["a"]"#).unwrap();
+    let (bytes, alive) = watched([0; 1000]);
+    rig.server.handle_message(ws.channel, Message::Binary(bytes), rig.now).unwrap();
+    rig.hang_up(ws.channel);
+    assert!(!alive(), "B98: also while the last events wait for the application");
+    assert_eq!(rig.server.len(), 1);
+}
+
+#[test]
 fn after_a_violation_the_rest_of_the_body_counts_for_nothing() {
     let mut rig = Rig::new();
     let peer = rig.poller();
+    let get = rig.get(peer).unwrap();
     assert_eq!(rig.post(peer, "4nonsense\u{1e}40"), "ok");
     assert_eq!(rig.told(peer.conn), [""; 0], "no socket on a connection that is being closed");
-    assert_eq!(rig.poll(peer), "1");
+    assert_eq!(rig.answer(get), "1");
     assert_eq!(rig.told(peer.conn), ["closed: forced close, 0 undelivered"]);
     assert!(rig.server.is_empty());
 }
@@ -181,14 +207,37 @@ fn a_poll_that_dies_while_it_is_freed_for_the_upgrade_takes_no_packet_along() {
 
 #[test]
 fn what_is_discarded_at_close_counts_as_undelivered() {
+    for parked in [true, false] {
+        let mut session = polling();
+        if parked {
+            session.handle_poll(GET, Instant::ZERO).unwrap();
+        }
+        session.send(message("a")).unwrap();
+        session.send(message("b")).unwrap();
+        session.close(true, Instant::ZERO);
+        assert_eq!(session.poll_transmit(GET).is_some(), parked);
+        session.handle_timeout(Instant::ZERO + std::time::Duration::from_secs(60));
+        let closed = EngineEvent::Closed { reason: CloseReason::ForcedClose, undelivered: 2 };
+        assert_eq!(session.poll_event(), Some(closed));
+    }
+}
+
+#[test]
+fn nothing_counts_after_the_close_packet_nor_after_our_own_close() {
     let mut session = polling();
-    session.send(message("a")).unwrap();
-    session.send(message("b")).unwrap();
-    session.close(true, Instant::ZERO);
+    session.handle_post(POST, None).unwrap();
+    let (answer, fault) = session.handle_body(POST, "4a\u{1e}1\u{1e}4b\u{1e}2".into(), Instant::ZERO);
+    assert!(answer.is_ok() && fault.is_ok());
+    let closed = EngineEvent::Closed { reason: CloseReason::TransportClose, undelivered: 0 };
+    let events: Vec<_> = std::iter::from_fn(|| session.poll_event()).collect();
+    assert_eq!(events, [EngineEvent::Message(Message::Text("a".into())), closed]);
+
+    let mut session = polling();
     session.handle_poll(GET, Instant::ZERO).unwrap();
-    session.poll_transmit(GET);
-    let closed = EngineEvent::Closed { reason: CloseReason::ForcedClose, undelivered: 2 };
-    assert_eq!(session.poll_event(), Some(closed));
+    session.handle_post(POST, None).unwrap();
+    session.close(false, Instant::ZERO);
+    let _ = session.handle_body(POST, "4a".into(), Instant::ZERO);
+    assert_eq!(session.poll_event(), None);
 }
 
 #[test]
@@ -237,5 +286,5 @@ fn a_closed_upgrade_attempt_leaves_nothing_behind() {
     rig.hang_up(ws.channel);
     assert!(rig.server.poll_timeout().is_none());
     let _ = rig.server.handle_body(post, Bytes::new(), rig.now);
-    assert!(matches!(rig.server.poll_event(peer.conn, &[]), None::<Event>));
+    assert_eq!(rig.events(peer.conn), []);
 }

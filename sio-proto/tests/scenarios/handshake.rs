@@ -33,10 +33,11 @@ fn b12_the_open_packet_has_exactly_five_keys() {
 
 #[test]
 fn b12_no_upgrade_is_offered_where_none_is_possible() {
-    for change in [
-        (|engine: &mut sio_proto::engine::Config| engine.allow_upgrades = false) as fn(&mut _),
-        |engine| engine.transports = vec![Transport::Polling],
-    ] {
+    for change in
+        [(|engine: &mut sio_proto::engine::Config| engine.allow_upgrades = false) as fn(&mut _), |engine| {
+            engine.transports = vec![Transport::Polling];
+        }]
+    {
         let mut rig = Rig::with(|engine, _| change(engine));
         let peer = rig.poller();
         assert_eq!(rig.probe(peer).unwrap_err(), Refusal::SessionUnknown, "nor taken");

@@ -94,7 +94,9 @@ fn b103_events_before_the_answer_wait_for_it() {
     rig.say(ws, "40").unwrap();
     rig.say(ws, r#"42["early"]"#).unwrap();
     rig.say(ws, r#"42/chat,["elsewhere"]"#).unwrap();
-    let Some(Event::Connect { socket, .. }) = rig.server.poll_event(ws.conn, &[]) else { panic!("a question") };
+    let Some(Event::Connect { socket, .. }) = rig.server.poll_event(ws.conn, &[]) else {
+        panic!("a question")
+    };
     let Some(Event::Event { socket: from, .. }) = rig.server.poll_event(ws.conn, &[socket]) else {
         panic!("the other namespace does not wait")
     };
@@ -114,7 +116,9 @@ fn b103_events_before_a_refusal_are_dropped() {
     rig.say(ws, "40").unwrap();
     rig.say(ws, r#"42["early"]"#).unwrap();
     rig.say(ws, r#"42/chat,["elsewhere"]"#).unwrap();
-    let Some(Event::Connect { socket, .. }) = rig.server.poll_event(ws.conn, &[]) else { panic!("a question") };
+    let Some(Event::Connect { socket, .. }) = rig.server.poll_event(ws.conn, &[]) else {
+        panic!("a question")
+    };
     rig.server.refuse(socket, &ConnectError::new("no"), rig.now).unwrap();
     let [Event::Event { socket: from, .. }] = rig.events(ws.conn)[..] else { panic!("the other's event") };
     assert_eq!(from, other);
@@ -140,7 +144,9 @@ fn b106_a_refusal_says_why_and_keeps_the_connection() {
     let mut rig = Rig::new();
     let ws = rig.websocket();
     rig.say(ws, r#"40{"token":"abc"}"#).unwrap();
-    let [Event::Connect { socket, namespace, ref auth, .. }] = rig.events(ws.conn)[..] else { panic!("a question") };
+    let [Event::Connect { socket, namespace, ref auth, .. }] = rig.events(ws.conn)[..] else {
+        panic!("a question")
+    };
     assert_eq!(auth.as_deref(), Some(r#"{"token":"abc"}"#));
     rig.server.join(socket, "early");
     let error = ConnectError::new("not \"you\"").data(&[1, 2]);
@@ -236,8 +242,11 @@ fn b112_events_after_a_disconnect_are_not_delivered() {
         } else {
             packets.iter().for_each(|packet| drop(rig.post(peer, *packet)));
         }
-        assert_eq!(rig.told(peer.conn), [r#"["a"]"#, "disconnect: client namespace disconnect"]);
-        assert_eq!(rig.poll(peer), "1");
+        rig.pass_ms(60_000);
+        assert_eq!(
+            rig.told(peer.conn),
+            [r#"["a"]"#, "disconnect: client namespace disconnect", "closed: forced close, 0 undelivered"]
+        );
         assert_eq!(rig.get(peer), Err(Refusal::SessionUnknown));
     }
 }
@@ -274,6 +283,43 @@ fn b115_the_rooms_are_told_at_the_end() {
     let events = rig.events(ws.conn);
     let Event::Disconnect { rooms, .. } = &events[0] else { panic!("{events:?}") };
     assert_eq!(rooms[..], [id.as_str(), "b"]);
+}
+
+#[test]
+fn b115_namespaces_end_in_the_order_in_which_they_were_joined() {
+    let mut rig = Rig::new();
+    let ws = rig.websocket();
+    let names = ["/a,", "/b,", "/c,", "/d,"];
+    let mut sockets: Vec<_> = names
+        .iter()
+        .map(|name| {
+            rig.server.of(name.trim_end_matches(','));
+            rig.join(ws, name)
+        })
+        .collect();
+    rig.say(ws, "41/b,").unwrap();
+    rig.events(ws.conn);
+    sockets.remove(1);
+    rig.hang_up(ws.channel);
+    let ended = rig.events(ws.conn).into_iter().filter_map(|event| match event {
+        Event::Disconnect { socket, .. } => Some(socket),
+        _ => None,
+    });
+    assert_eq!(ended.collect::<Vec<_>>(), sockets);
+}
+
+#[test]
+fn b109_what_is_overlooked_after_a_disconnect_is_not_after_the_next_connect() {
+    let mut rig = Rig::new();
+    let ws = rig.websocket();
+    let socket = rig.join(ws, "");
+    rig.server.disconnect(socket, false, rig.now).unwrap();
+    rig.events(ws.conn);
+    rig.frames(ws);
+    rig.say(ws, r#"42["did not know"]"#).unwrap();
+    rig.join(ws, "");
+    rig.say(ws, "41").unwrap();
+    assert!(rig.say(ws, r#"42["knows better"]"#).is_err());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use sio_proto::engine::Transmit;
 use sio_proto::hub::{Scope, SocketKey};
-use sio_proto::server::{Broadcast, Op};
+use sio_proto::server::{Broadcast, Op, Ready};
 
 use crate::common::{Rig, Ws, counts, scope};
 
@@ -82,6 +82,17 @@ fn operations_reach_the_selected_sockets() {
     let frames = counts(peers.iter().flat_map(|ws| rig.frames(*ws)));
     assert_eq!(frames, counts(["41"; 5].into_iter().chain(["close"; 2]).map(Into::into)));
     assert_eq!(rig.server.hub().all_rooms(root).count(), 0);
+}
+
+#[test]
+fn a_broadcast_is_announced_to_each_channel() {
+    let (mut rig, peers, _) = house();
+    rig.ready();
+    rig.broadcast(&scope(&["b"], &[]), "x");
+    assert_eq!(rig.ready(), [Ready::Transmit(peers[2].channel), Ready::Transmit(peers[3].channel)]);
+    rig.broadcast(&scope(&["b"], &[]), "y");
+    assert_eq!(rig.ready(), [], "once, until it is drained");
+    assert_eq!(rig.frames(peers[2]).len(), 2);
 }
 
 #[test]

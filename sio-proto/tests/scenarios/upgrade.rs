@@ -1,7 +1,7 @@
 //! From polling to WebSocket. B62 and B69 are the client's.
 
 use sio_proto::engine::{Hangup, PeerError as EngineError, Refusal, Transport};
-use sio_proto::server::{Event, PeerError};
+use sio_proto::server::{Event, PeerError, Ready};
 
 use crate::common::{MISMATCH, Rig};
 
@@ -15,6 +15,7 @@ fn b61_a_probe_is_answered_and_frees_the_poll() {
     assert_eq!(rig.frames(ws), ["3probe"]);
     assert_eq!(rig.answer(get), "6");
     // A poll that is opened all the same is freed after 100 ms (B66).
+    rig.pass_ms(1_000);
     let get = rig.get(peer).unwrap();
     rig.pass_ms(99);
     assert_eq!(rig.response(get), None);
@@ -37,11 +38,26 @@ fn b63_what_waits_moves_to_the_websocket_in_order() {
     rig.emit(socket, "c").unwrap();
     assert_eq!(rig.events(peer.conn), [Event::Upgraded]);
     assert_eq!(rig.server.transport(peer.conn), Some(Transport::WebSocket));
-    let expected =
-        [r#"42["a"]"#, r#"451-["b",{"_placeholder":true,"num":0}]"#, "bin:raw", r#"42["c"]"#];
+    let expected = [r#"42["a"]"#, r#"451-["b",{"_placeholder":true,"num":0}]"#, "bin:raw", r#"42["c"]"#];
     assert_eq!(rig.frames(ws), expected, "B71: binary stays binary");
     assert_eq!(rig.get(peer), Err(MISMATCH), "B27");
     assert_eq!(rig.begin_post(peer), Err(MISMATCH), "B27");
+}
+
+#[test]
+fn b66_what_waits_when_a_poll_is_freed_is_announced_to_the_next_one() {
+    let mut rig = Rig::new();
+    let peer = rig.poller();
+    let socket = rig.join_by_post(peer);
+    let get = rig.get(peer).unwrap();
+    rig.emit(socket, "a").unwrap();
+    let ws = rig.probe(peer).unwrap();
+    rig.say(ws, "2probe").unwrap();
+    assert_eq!(rig.answer(get), "6");
+    rig.ready();
+    let get = rig.get(peer).unwrap();
+    assert_eq!(rig.ready(), [Ready::Transmit(get)]);
+    assert_eq!(rig.answer(get), r#"42["a"]"#);
 }
 
 #[test]
@@ -131,7 +147,8 @@ fn b67_a_close_during_the_probe_closes_the_probing_websocket() {
     rig.say(ws, "5").unwrap();
     assert_eq!(rig.server.transport(peer.conn), Some(Transport::Polling), "too late to switch");
     assert_eq!(rig.probe(peer).unwrap_err(), Refusal::SessionUnknown, "and to try again");
-    assert_eq!(rig.poll(peer), "41\u{1e}1");
+    assert_eq!(rig.poll(peer), "41");
+    assert_eq!(rig.poll(peer), "1");
     rig.events(peer.conn);
     rig.hang_up(ws.channel);
     assert!(rig.server.is_empty());

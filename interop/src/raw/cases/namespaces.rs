@@ -272,7 +272,8 @@ pub(super) fn attachments_that_are_odd_but_legal(case: &Case) {
     let count: usize =
         header["46".len()..].split('-').next().and_then(|text| text.parse().ok()).expect("a count");
     assert!((1..=2).contains(&count), "{header}");
-    let json: serde_json::Value = serde_json::from_str(&header[format!("46{count}-1").len()..]).expect("JSON");
+    let json: serde_json::Value =
+        serde_json::from_str(&header[format!("46{count}-1").len()..]).expect("JSON");
     let received: Vec<_> = (0..count).map(|_| ws.binary()).collect();
     for item in json.as_array().expect("a list") {
         let num = item["num"].as_u64().expect("a placeholder");
