@@ -57,7 +57,7 @@ pub enum CloseReason {
     TransportClose,
     /// `forced close`: this side closed.
     ForcedClose,
-    /// `overflow`: the client read too slowly; see [`Config::max_outbox`]. The reference has no such limit.
+    /// `overflow`: the client read too slowly; see [`Config::max_outbox`](super::Config::max_outbox). The reference has no such limit.
     Overflow,
 }
 
@@ -114,7 +114,7 @@ pub enum PeerError {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The outbox is full: the packet is given back. See [`Config::max_outbox`].
+    /// The outbox is full: the packet is given back. See [`Config::max_outbox`](super::Config::max_outbox).
     #[error("outbox is full")]
     Full(Encoded),
     /// The session is closed or closing.

@@ -65,7 +65,8 @@ impl Heartbeat {
                 Beat::Ping
             }
             State::Waiting { until, .. } if paused => {
-                *until = now + timeout;
+                // Never at this very moment again, whatever the settings say: time must go on.
+                *until = now + timeout.max(Duration::from_millis(1));
                 Beat::None
             }
             State::Waiting { .. } => Beat::Expired,
@@ -112,5 +113,13 @@ mod tests {
         heartbeat.handle_timeout(at(25), TIMEOUT, true);
         assert_eq!(heartbeat.handle_timeout(at(45), TIMEOUT, true), Beat::None);
         assert_eq!(heartbeat.handle_timeout(at(65), TIMEOUT, false), Beat::Expired);
+    }
+
+    #[test]
+    fn time_goes_on_without_any_patience() {
+        let mut heartbeat = Heartbeat::new(at(0), INTERVAL);
+        heartbeat.handle_timeout(at(25), Duration::ZERO, true);
+        heartbeat.handle_timeout(at(25), Duration::ZERO, true);
+        assert!(heartbeat.deadline() > at(25));
     }
 }

@@ -54,7 +54,7 @@ impl Server {
     }
 
     /// Sends an event that asks for an acknowledgement under `id`, which must be in the packet and not be in use for this
-    /// socket. What becomes of it comes as [`Event::Ack`].
+    /// socket. What becomes of it comes as [`Event::Ack`](super::Event::Ack).
     ///
     /// # Errors
     /// As for [`emit`](Self::emit), and [`UsageError::AckIdInUse`].
@@ -87,7 +87,7 @@ impl Server {
     }
 
     /// Gives `None` if the outbox of this socket's client is at most half full, or the client is gone. Else gives the
-    /// connection for which [`Ready::Write`] will come when that is so.
+    /// connection for which [`Ready::Write`](super::Ready::Write) will come when that is so.
     pub fn wait_for_room(&mut self, key: SocketKey) -> Option<ConnId> {
         let id = self.hub.get(key)?.handle.0;
         let half = self.config.engine.max_outbox / 2;

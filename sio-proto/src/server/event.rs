@@ -78,7 +78,8 @@ pub enum Ready {
     Events(ConnId),
     /// This connection's inbox has room again; see [`wants_read`](super::Server::wants_read).
     Read(ConnId),
-    /// This connection's outbox has room again; see [`wait_for_room`](super::Server::wait_for_room).
+    /// This connection's outbox has room again, or a socket that may have waited for it is gone; see
+    /// [`wait_for_room`](super::Server::wait_for_room).
     Write(ConnId),
 }
 

@@ -115,7 +115,7 @@ impl Server {
         self.channels.get(channel_key(channel)).copied()
     }
 
-    /// Whether a channel only waits for its end: nothing but [`Transmit::Close`] and [`Transmit::Abort`] will come for it.
+    /// Whether a channel only waits for its end: nothing but [`Transmit::Close`](engine::Transmit::Close) and [`Transmit::Abort`](engine::Transmit::Abort) will come for it.
     #[must_use]
     pub fn is_ending(&self, channel: ChannelId) -> bool {
         let conn = self.conn_of(channel).and_then(|id| self.conns.get(id));
@@ -211,6 +211,11 @@ impl Server {
         // Each message has had its effect before the next one counts, also if they came in one body.
         loop {
             if let Some(event) = conn.socket.poll_event() {
+                let left = matches!(event, ConnEvent::Disconnect { .. });
+                if left && core::mem::take(&mut conn.wants_room) {
+                    // It may be the one that room was waited for.
+                    self.ready.push_back(Ready::Write(id));
+                }
                 Self::route(&mut self.hub, &mut self.random, conn, id, event);
             } else if let Some(packet) = conn.socket.poll_message() {
                 conn.engine.push(packet);

@@ -204,7 +204,8 @@ impl ServerSession {
         if self.phase == Phase::Closed {
             return;
         }
-        self.post = None;
+        // Its owner looks, sees the end, and does not wait for the body any longer.
+        self.ready.extend(self.post.take());
         self.close_upgrade();
         if let Some(channel) = self.poll.take() {
             let mut nothing = Outbox::default();
@@ -220,6 +221,7 @@ impl ServerSession {
         let discarded = if let Phase::Closing { discarded, .. } = self.phase { discarded } else { 0 };
         let undelivered = discarded + self.outbox.packets();
         self.phase = Phase::Closed;
+        self.ready.extend(self.post);
         self.outbox.clear();
         self.events.push_back(Event::Closed { reason, undelivered });
     }
