@@ -9,13 +9,16 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use sio_proto::hub::SocketKey;
 use sio_proto::server::{ConnId, Event};
-use sio_proto::socket::{AckError, DisconnectReason, Payload};
+use sio_proto::socket::{AckError, ConnectError, DisconnectReason, Payload};
 
 use crate::handler::{Context, What};
 use crate::namespace::Table;
 use crate::runtime::BoxFuture;
 use crate::shard::{Shard, State};
 use crate::socket::{Socket, SocketInner};
+
+/// How many events are handled in one poll, before other tasks get theirs. One POST can hold a hundred thousand.
+const BATCH: usize = 256;
 
 /// The right to run the handlers of one connection; one holder at a time.
 ///
@@ -65,8 +68,14 @@ impl Dispatcher {
     pub(crate) fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         self.new = false;
         self.poll_lanes(cx);
+        let mut handled = 0;
         while let Some(job) = self.next(cx) {
             self.submit(job, cx);
+            handled += 1;
+            if handled == BATCH {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         }
         if self.lanes.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -172,11 +181,18 @@ fn resolve(
 ) -> Option<Job> {
     match event {
         Event::Connect { socket: key, id, namespace, auth } => {
-            let namespace = shard.server()?.namespace(namespace)?;
+            let server = shard.server();
+            let namespace = server.as_ref().and_then(|server| server.namespace(namespace));
+            let (Some(server), Some(namespace)) = (server, namespace) else {
+                // The server is gone, or it is about to have this namespace: `Server::of` tells the shards first.
+                let _ = state.machine.refuse(key, &ConnectError::new("Invalid namespace"), shard.now());
+                return None;
+            };
             let handshake = state.conns.get(conn)?.handshake.clone();
             let table = namespace.table();
             let socket = Arc::new(SocketInner {
                 shard: shard.clone(),
+                server,
                 key,
                 id,
                 namespace,
@@ -209,9 +225,11 @@ fn resolve(
         }
         Event::Closed { reason, undelivered } => {
             tracing::debug!(?conn, %reason, undelivered, "connection closed");
-            if let Some(mut conn) = state.conns.remove(conn) {
+            if let Some(conn) = state.conns.get_mut(conn) {
                 wakers.append(&mut conn.writers);
             }
+            // Its channels may still be at work: a WebSocket waits for the client's close frame.
+            state.retire(conn);
             None
         }
         _ => None,
@@ -247,8 +265,11 @@ impl Job {
         let Self { socket, what } = self;
         match what {
             Work::Connect => Some(Box::pin(connect(socket))),
+            // What a client sent that was then refused.
+            Work::Event { .. } if !socket.0.accepted.load(Ordering::Acquire) => None,
             Work::Event { payload, ack } => run_event(socket, payload, ack),
             Work::Disconnect => {
+                socket.forget_handlers();
                 let (reason, accepted) = (socket.0.left.get()?.0, socket.0.accepted.load(Ordering::Acquire));
                 if !accepted {
                     return None;
@@ -275,6 +296,8 @@ async fn connect(socket: Socket) -> Option<u64> {
             let mut locked = shard.lock();
             let _ = locked.machine.refuse(key, &error, now);
             locked.sockets.remove(key);
+            drop(locked);
+            socket.forget_handlers();
             return None;
         }
     }

@@ -1,5 +1,6 @@
 //! What can go wrong for users of the handles.
 
+use std::any::Any;
 use std::fmt;
 
 use sio_proto::UsageError;
@@ -40,7 +41,11 @@ impl From<server::EmitError> for EmitError {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Packet(pub(crate) Encoded);
 
-/// Why a handler did not do its work: an argument that did not parse, or whatever error the handler returned.
+#[derive(Debug, thiserror::Error)]
+#[error("handler panicked: {0}")]
+struct Panic(String);
+
+/// Why a handler did not do its work: an argument that did not parse, whatever error the handler returned, or a panic.
 ///
 /// Every `std::error::Error` turns into it, so `?` works in handlers. It is given to
 /// [`Namespace::on_error`](crate::Namespace::on_error) and logged.
@@ -51,6 +56,18 @@ impl Error {
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         Self(message.into().into())
+    }
+
+    pub(crate) fn panicked(cause: &(dyn Any + Send)) -> Self {
+        let message = cause.downcast_ref::<&str>().copied();
+        let message = message.or_else(|| cause.downcast_ref().map(String::as_str));
+        Panic(message.unwrap_or("no message").into()).into()
+    }
+
+    /// Whether the handler panicked. The message is that of the panic.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        self.0.is::<Panic>()
     }
 
     /// The error underneath, if it is of this type.

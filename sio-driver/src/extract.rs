@@ -40,7 +40,7 @@ impl FromContext for Namespace {
 
 impl FromContext for Server {
     fn from_context(context: &mut Context) -> Result<Self, Rejection> {
-        context.socket.namespace().server().map(Self::from_shared).ok_or(Rejection::Missing("Server"))
+        Ok(Self::from_shared(context.socket.0.server.clone()))
     }
 }
 
@@ -153,8 +153,7 @@ pub struct State<T>(pub T);
 
 impl<T: Clone + Send + Sync + 'static> FromContext for State<T> {
     fn from_context(context: &mut Context) -> Result<Self, Rejection> {
-        let server = context.socket.namespace().server();
-        let state = server.as_ref().and_then(|server| server.state.get::<T>());
+        let state = context.socket.0.server.state.get::<T>();
         state.cloned().map(Self).ok_or_else(|| Rejection::State(type_name::<T>()))
     }
 }

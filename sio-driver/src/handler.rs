@@ -1,8 +1,10 @@
 //! Handlers: async functions whose parameters say what they need.
 
-use std::future::Future;
+use std::future::{Future, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use sio_proto::socket::{ConnectError, DisconnectReason, Payload};
 
 use crate::error::{Error, Rejection};
@@ -82,24 +84,19 @@ macro_rules! functions {
         {
             #[allow(non_snake_case, unused_mut)]
             fn call(&self, mut context: Context) -> BoxFuture<Option<u64>> {
-                $(
-                    let $arg = match $arg::from_context(&mut context) {
-                        Ok(value) => value,
-                        Err(rejection) => return rejected(context, rejection),
-                    };
-                )*
+                let future = start(|| {
+                    $(let $arg = $arg::from_context(&mut context)?;)*
+                    Ok(self($($arg),*))
+                });
                 let ack = context.take_ack();
                 let socket = context.socket;
-                let future = self($($arg),*);
-                Box::pin(async move {
-                    match future.await.into_reply(&socket, ack) {
-                        Ok(unused) => unused,
-                        Err(error) => {
-                            report(&socket, &error);
-                            ack
-                        }
+                match future {
+                    Ok(future) => Box::pin(answer(future, socket, ack)),
+                    Err(error) => {
+                        report(&socket, &error);
+                        Box::pin(ready(ack))
                     }
-                })
+                }
             }
         }
 
@@ -111,16 +108,15 @@ macro_rules! functions {
         {
             #[allow(non_snake_case, unused_mut, unused_variables)]
             fn call(&self, mut context: Context) -> BoxFuture<Result<(), ConnectError>> {
-                $(
-                    let $arg = match $arg::from_context(&mut context) {
-                        Ok(value) => value,
-                        Err(rejection) => {
-                            let refusal = ConnectError::new(rejection.to_string());
-                            return Box::pin(std::future::ready(Err(refusal)));
-                        }
-                    };
-                )*
-                Box::pin(self($($arg),*))
+                let future = start(|| {
+                    $(let $arg = $arg::from_context(&mut context)?;)*
+                    Ok(self($($arg),*))
+                });
+                let socket = context.socket;
+                match future {
+                    Ok(future) => Box::pin(decide(future, socket)),
+                    Err(error) => Box::pin(ready(Err(refusal(&socket, &error)))),
+                }
             }
         }
     };
@@ -136,10 +132,47 @@ functions!(A1, A2, A3, A4, A5, A6);
 functions!(A1, A2, A3, A4, A5, A6, A7);
 functions!(A1, A2, A3, A4, A5, A6, A7, A8);
 
-fn rejected(mut context: Context, rejection: Rejection) -> BoxFuture<Option<u64>> {
-    let ack = context.take_ack();
-    report(&context.socket, &Error::from(rejection));
-    Box::pin(std::future::ready(ack))
+/// Runs users' code. A panic in it is the error of that code alone: the connection has other things to do.
+pub(crate) fn catch<T>(run: impl FnOnce() -> T) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|cause| Error::panicked(&*cause))
+}
+
+fn start<Fut>(call: impl FnOnce() -> Result<Fut, Rejection>) -> Result<Fut, Error> {
+    catch(call).and_then(|future| Ok(future?))
+}
+
+async fn finish<Fut: Future>(future: Fut) -> Result<Fut::Output, Error> {
+    AssertUnwindSafe(future).catch_unwind().await.map_err(|cause| Error::panicked(&*cause))
+}
+
+/// Makes a handler's result the acknowledgement. Gives `ack` back if it was not used.
+async fn answer<Fut>(future: Fut, socket: Socket, ack: Option<u64>) -> Option<u64>
+where
+    Fut: Future,
+    Fut::Output: IntoReply,
+{
+    let result = finish(future).await;
+    let replied = result.and_then(|value| catch(|| value.into_reply(&socket, ack)).and_then(|replied| replied));
+    replied.unwrap_or_else(|error| {
+        report(&socket, &error);
+        ack
+    })
+}
+
+async fn decide<Fut>(future: Fut, socket: Socket) -> Result<(), ConnectError>
+where
+    Fut: Future<Output = Result<(), ConnectError>>,
+{
+    finish(future).await.unwrap_or_else(|error| Err(refusal(&socket, &error)))
+}
+
+/// What a client is told when a middleware could not decide: what it sent itself may be named, our own faults may not.
+fn refusal(socket: &Socket, error: &Error) -> ConnectError {
+    report(socket, error);
+    match error.downcast_ref() {
+        Some(rejection @ Rejection::Auth(_)) => ConnectError::new(rejection.to_string()),
+        _ => ConnectError::new("Internal server error"),
+    }
 }
 
 /// A handler without its type.

@@ -63,25 +63,27 @@ where
     let shard = shard.clone();
     let handshake = || Arc::new(Handshake::new(uri, headers, remote_addr));
     let is_new = matches!(parsed, EngineRequest::Handshake);
-    let admission = {
+    let (admission, conn) = {
         let handshake = is_new.then(handshake);
         let now = shard.now();
         let mut locked = shard.lock();
         let admission = locked.machine.handle_request(parsed, head.content_type, now);
-        if let (Ok(Admission::Poll(channel)), Some(handshake)) = (&admission, handshake)
-            && let Some(conn) = locked.machine.conn_of(*channel)
-        {
+        let conn = match &admission {
+            Ok(Admission::Poll(channel) | Admission::Post(channel)) => locked.machine.conn_of(*channel),
+            _ => None,
+        };
+        if let (Some(conn), Some(handshake)) = (conn, handshake) {
             tracing::debug!(?conn, transport = "polling", ?remote_addr, "session opened");
             locked.conns.insert(conn, ConnState::new(handshake));
         }
-        admission
+        (admission, conn.unwrap_or_default())
     };
     let answer = match admission {
         Err(refusal) => Err(refusal),
-        Ok(Admission::Poll(channel)) => Ok(poll(Channel { shard, channel }).await),
+        Ok(Admission::Poll(channel)) => Ok(poll(Channel { shard, conn, channel }).await),
         Ok(Admission::Post(channel)) => {
             let body = pin!(body);
-            post(Channel { shard, channel }, body, &config, head.content_length).await
+            post(Channel { shard, conn, channel }, body, &config, head.content_length).await
         }
         Ok(Admission::WebSocket) => {
             let Some(key) = websocket_key(headers) else {
@@ -90,7 +92,7 @@ where
             let mut request = Request::new(());
             *request.extensions_mut() = upgrade;
             let upgrade = hyper::upgrade::on(&mut request);
-            let task = pump::upgraded(shard.clone(), sid, upgrade, handshake());
+            let task = pump::upgraded(server.clone(), shard.clone(), sid, upgrade, handshake());
             shard.host().spawn(Box::pin(task));
             return switching_protocols(key);
         }
@@ -130,25 +132,16 @@ fn head<'a>(method: &'a str, query: &'a str, headers: &'a HeaderMap) -> Head<'a>
 /// A request's channel. Dropped before it is done with, it is hung up: the client went away.
 struct Channel {
     shard: Arc<Shard>,
+    conn: ConnId,
     channel: ChannelId,
-}
-
-impl Channel {
-    fn conn(&self) -> Option<ConnId> {
-        self.shard.lock().machine.conn_of(self.channel)
-    }
 }
 
 impl Drop for Channel {
     fn drop(&mut self) {
         let now = self.shard.now();
         let mut locked = self.shard.lock();
-        if let Some(conn) = locked.machine.conn_of(self.channel) {
-            if let Some(conn) = locked.conns.get_mut(conn) {
-                conn.unregister(self.channel);
-            }
-            locked.machine.handle_hangup(self.channel, Hangup::Failed, now);
-        }
+        locked.machine.handle_hangup(self.channel, Hangup::Failed, now);
+        locked.release(self.conn, self.channel);
     }
 }
 
@@ -157,11 +150,10 @@ async fn poll(channel: Channel) -> EngineResponse {
     poll_fn(|cx| {
         let now = channel.shard.now();
         let mut locked = channel.shard.lock();
-        let conn = locked.machine.conn_of(channel.channel);
         match locked.machine.poll_transmit(channel.channel, now) {
             Some(Transmit::Respond(response)) => Poll::Ready(response),
             _ => {
-                if let Some(conn) = conn.and_then(|conn| locked.conns.get_mut(conn)) {
+                if let Some(conn) = locked.conns.get_mut(channel.conn) {
                     conn.register(channel.channel, cx.waker());
                 }
                 Poll::Pending
@@ -184,34 +176,46 @@ where
 {
     let limit = config.max_http_buffer_size;
     let shard = channel.shard.clone();
-    let Some(conn) = channel.conn() else { return Err(Refusal::SessionUnknown) };
+    let conn = channel.conn;
     // Both the declared length and what really comes count (B46).
     if declared.is_some_and(|length| length > limit as u64) {
         let now = shard.now();
         return Err(shard.lock().machine.handle_oversize(channel.channel, now));
     }
-    // Back-pressure: the body stays in the network until the application has caught up.
-    poll_fn(|cx| {
-        let mut locked = shard.lock();
-        if locked.machine.wants_read(conn) {
-            return Poll::Ready(());
+    let mut collecting = pin!(collect(body, limit));
+    let mut reads = false;
+    let collected = poll_fn(|cx| {
+        loop {
+            if reads && let Poll::Ready(collected) = collecting.as_mut().poll(cx) {
+                return Poll::Ready(Some(collected));
+            }
+            let mut locked = shard.lock();
+            // Nobody waits for a body longer than for its session.
+            if locked.machine.is_ending(channel.channel) {
+                return Poll::Ready(None);
+            }
+            // Back-pressure: the body stays in the network until the application has caught up.
+            if reads || !locked.machine.wants_read(conn) {
+                if let Some(conn) = locked.conns.get_mut(conn) {
+                    conn.register(channel.channel, cx.waker());
+                }
+                return Poll::Pending;
+            }
+            reads = true;
         }
-        if let Some(conn) = locked.conns.get_mut(conn) {
-            conn.register(channel.channel, cx.waker());
-        }
-        Poll::Pending
     })
     .await;
-    let body = match collect(body, limit).await {
-        Ok(Some(body)) => body,
-        Ok(None) => {
+    let body = match collected {
+        Some(Ok(Some(body))) => body,
+        Some(Ok(None)) => {
             let now = shard.now();
             return Err(shard.lock().machine.handle_oversize(channel.channel, now));
         }
-        Err(error) => {
+        Some(Err(error)) => {
             tracing::debug!(?conn, %error, "body of a POST failed");
             return Err(Refusal::SessionUnknown);
         }
+        None => return Err(Refusal::SessionUnknown),
     };
     let now = shard.now();
     let (response, dispatcher) = {

@@ -1,7 +1,76 @@
 //! The async half of sio: one connection pump, one HTTP front, and the handles that users hold.
 //!
-//! Applications use the crate of their runtime, such as `sio-tokio`, which re-exports everything here. This crate is for those
-//! who bring another runtime: implement [`Runtime`], and wrap [`Server`] as the existing crates do.
+//! Applications use the crate of their runtime, such as `sio-tokio`, which re-exports everything here. This crate is for those who
+//! bring another runtime: implement [`Runtime`], a handful of lines, and wrap [`Server`] as the existing crates do.
+//!
+//! # How it works
+//!
+//! The rules of the protocols are in `sio-proto`; here are the tasks that move bytes.
+//!
+//! - A server is divided into shards, each a protocol machine behind a lock. No I/O, no code of users and no serialising happens
+//!   under it. What was done under the lock may concern other tasks; they are woken after it is released.
+//! - Every HTTP request goes through [`Server::handle`], whoever accepted it. [`serve`] is an HTTP server around it.
+//! - A WebSocket is one task. Each turn reads all messages that have arrived, gives them to the machine, runs the handlers, and
+//!   writes everything that waits with one flush.
+//! - Handlers of one client run one after another, in the task that read their event; one that has to wait lets the task go on.
+//! - Handles ([`Server`], [`Namespace`], [`Socket`]) hold no socket and no timer, and have no type parameter.
+//!
+//! # Another runtime
+//!
+//! ```
+//! use std::{future::Future, io, net::SocketAddr, pin::Pin, task::{Context, Poll}, time::Duration};
+//! use hyper_util::rt::TokioIo;
+//! use sio_driver::{Data, Instant, Runtime, Server, ServerBuilder, Timer};
+//! use tokio::net::{TcpListener, TcpStream};
+//!
+//! #[derive(Clone)]
+//! struct Mine(std::time::Instant);
+//!
+//! impl Runtime for Mine {
+//!     type Stream = TokioIo<TcpStream>;
+//!     type Listener = TcpListener;
+//!     type Timer = MyTimer;
+//!
+//!     fn now(&self) -> Instant {
+//!         Instant::ZERO + self.0.elapsed()
+//!     }
+//!     fn timer(&self) -> MyTimer {
+//!         MyTimer(self.0, None)
+//!     }
+//!     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+//!         tokio::spawn(task);
+//!     }
+//!     async fn accept(&self, listener: &TcpListener) -> io::Result<(Self::Stream, SocketAddr)> {
+//!         let (stream, address) = listener.accept().await?;
+//!         Ok((TokioIo::new(stream), address))
+//!     }
+//! }
+//!
+//! struct MyTimer(std::time::Instant, Option<Pin<Box<tokio::time::Sleep>>>);
+//!
+//! impl Timer for MyTimer {
+//!     fn reset(&mut self, at: Instant) {
+//!         let at = self.0 + (at - Instant::ZERO);
+//!         self.1 = Some(Box::pin(tokio::time::sleep_until(at.into())));
+//!     }
+//!     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+//!         self.1.as_mut().map_or(Poll::Pending, |sleep| sleep.as_mut().poll(cx))
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> io::Result<()> {
+//! let runtime = Mine(std::time::Instant::now());
+//! let io: Server = ServerBuilder::new(runtime.clone()).ping_interval(Duration::from_secs(10)).build();
+//! io.of("/").on("add", async |Data((a, b)): Data<(i64, i64)>| a + b);
+//!
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let serving = tokio::spawn(sio_driver::serve(runtime, listener, io.clone()));
+//! // … clients come and go …
+//! io.close().await;
+//! serving.await.expect("no panic")
+//! # }
+//! ```
 
 mod ack;
 mod dispatch;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use sio_proto::Str;
 use sio_proto::hub::{NamespaceId, Room, Scope};
@@ -11,9 +11,8 @@ use sio_proto::server::Delivery;
 use sio_proto::socket::Args;
 
 use crate::error::{EmitError, Error};
-use crate::handler::{Erased, ErasedMiddleware, Handler, Middleware};
+use crate::handler::{Erased, ErasedMiddleware, Handler, Middleware, catch};
 use crate::operator::Operator;
-use crate::server::Shared;
 use crate::shard::Shard;
 use crate::socket::Socket;
 
@@ -30,7 +29,6 @@ struct Inner {
     table: RwLock<Arc<Table>>,
     ack_ids: AtomicU64,
     shards: Arc<[Arc<Shard>]>,
-    server: Weak<Shared>,
 }
 
 /// What to call when something happens.
@@ -65,9 +63,9 @@ impl fmt::Debug for Namespace {
 }
 
 impl Namespace {
-    pub(crate) fn new(name: Str, id: NamespaceId, shards: Arc<[Arc<Shard>]>, server: Weak<Shared>) -> Self {
+    pub(crate) fn new(name: Str, id: NamespaceId, shards: Arc<[Arc<Shard>]>) -> Self {
         let table = RwLock::default();
-        Self(Arc::new(Inner { name, id, table, ack_ids: AtomicU64::new(0), shards, server }))
+        Self(Arc::new(Inner { name, id, table, ack_ids: AtomicU64::new(0), shards }))
     }
 
     /// The name, with its slash.
@@ -78,10 +76,6 @@ impl Namespace {
 
     pub(crate) fn id(&self) -> NamespaceId {
         self.0.id
-    }
-
-    pub(crate) fn server(&self) -> Option<Arc<Shared>> {
-        self.0.server.upgrade()
     }
 
     pub(crate) fn table(&self) -> Arc<Table> {
@@ -133,8 +127,8 @@ impl Namespace {
         self.change(|table| table.disconnect.push(Erased::new(handler)))
     }
 
-    /// Adds a function that is told when a handler fails: arguments that did not parse, or an error that it returned. They are
-    /// logged in any case. The client gets no acknowledgement.
+    /// Adds a function that is told when a handler fails: arguments that did not parse, an error that it returned, or a panic, which
+    /// concerns that handler only. They are logged in any case. The client gets no acknowledgement.
     pub fn on_error(&self, handler: impl Fn(&Socket, &Error) + Send + Sync + 'static) -> &Self {
         self.change(|table| table.error.push(Arc::new(handler)))
     }
@@ -199,8 +193,14 @@ impl Namespace {
 }
 
 pub(crate) fn report(socket: &Socket, error: &Error) {
-    tracing::warn!(socket = %socket.id(), namespace = %socket.namespace().name(), %error, "handler failed");
+    if error.is_panic() {
+        tracing::error!(socket = %socket.id(), namespace = %socket.namespace().name(), %error, "handler failed");
+    } else {
+        tracing::warn!(socket = %socket.id(), namespace = %socket.namespace().name(), %error, "handler failed");
+    }
     for handler in &socket.0.table.error {
-        handler(socket, error);
+        if let Err(error) = catch(|| handler(socket, error)) {
+            tracing::error!(socket = %socket.id(), namespace = %socket.namespace().name(), %error, "in on_error");
+        }
     }
 }

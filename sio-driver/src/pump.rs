@@ -21,18 +21,24 @@ use tungstenite::protocol::{CloseFrame, Role};
 
 use crate::dispatch::Dispatcher;
 use crate::handshake::Handshake;
+use crate::server::Shared;
 use crate::shard::{ConnState, Shard};
 use crate::websocket::{self, End, Io};
 
 /// Messages read before they are handled.
 const READ_BATCH: usize = 64;
+/// Bytes of messages read before they are handled; one message more at most.
+const READ_BYTES: usize = 256 << 10;
 /// Bytes gathered before they are flushed.
 pub(crate) const WRITE_BATCH: usize = 64 << 10;
 /// Turns in one poll, before other tasks get theirs.
 const TURNS: usize = 8;
 
 /// Waits for a connection to become a WebSocket, and then runs it.
+///
+/// It keeps the server, so that a client is served until it leaves, whether or not anybody else still holds the server.
 pub(crate) async fn upgraded(
+    _server: Arc<Shared>,
     shard: Arc<Shard>,
     sid: Option<Sid>,
     upgrade: OnUpgrade,
@@ -130,10 +136,15 @@ impl<S: Read + Write + Unpin> Pump<S> {
             Phase::Draining => return self.drain(cx),
             Phase::Faulty(_) | Phase::Gone => return false,
         }
+        let mut bytes = 0;
         for _ in 0..READ_BATCH {
+            if bytes >= READ_BYTES {
+                break;
+            }
             match Pin::new(&mut self.websocket).poll_next(cx) {
                 Poll::Pending => return false,
                 Poll::Ready(Some(Ok(message))) => {
+                    bytes += message.len();
                     if matches!(self.phase, Phase::Open) {
                         self.inbound.extend(websocket::incoming(message));
                     }
@@ -188,10 +199,7 @@ impl<S: Read + Write + Unpin> Pump<S> {
             locked.machine.handle_fault(self.channel, now);
         } else if gone {
             locked.machine.handle_hangup(self.channel, Hangup::Closed, now);
-            if let Some(conn) = locked.conns.get_mut(self.conn) {
-                conn.unregister(self.channel);
-                conn.pump = conn.pump.filter(|pump| *pump != self.channel);
-            }
+            locked.release(self.conn, self.channel);
         }
         self.wants_read = locked.machine.wants_read(self.conn);
         if self.dispatcher.is_some() {
@@ -221,16 +229,9 @@ impl<S: Read + Write + Unpin> Pump<S> {
         let blocked = self.dirty && self.flush(cx).is_pending();
         let mut bytes = 0;
         let mut close = false;
-        let mut more = true;
         let mut locked = self.shard.lock();
-        if blocked && !locked.machine.is_ending(self.channel) {
-            // A peer that does not read: nothing more is taken from the outbox, whose limit then does its work.
-            self.wants_read = locked.machine.wants_read(self.conn);
-            if let Some(conn) = locked.conns.get_mut(self.conn) {
-                conn.register(self.channel, cx.waker());
-            }
-            return false;
-        }
+        // A peer that does not read: nothing more is taken from the outbox, whose limit then does its work.
+        let mut more = !blocked || locked.machine.is_ending(self.channel);
         while bytes < WRITE_BATCH && more && !close {
             match locked.machine.poll_transmit(self.channel, now) {
                 Some(Transmit::Packet(packet)) => {
@@ -246,7 +247,7 @@ impl<S: Read + Write + Unpin> Pump<S> {
             }
         }
         if !more {
-            // All is taken. What comes from now on wakes this task; so do events, which are the pump's to handle.
+            // All is taken that can be. What comes from now on wakes this task; so do events, which are the pump's to handle.
             if self.dispatcher.is_none() {
                 self.dispatcher = locked.claim(self.conn);
             }
@@ -279,7 +280,9 @@ impl<S: Read + Write + Unpin> Pump<S> {
             let _ = Pin::new(&mut self.websocket).start_send(WsMessage::Close(frame));
         }
         self.dirty = true;
-        self.flush(cx).is_ready() && (more || close)
+        let flushed = self.flush(cx).is_ready();
+        // Also if the flush waits: the next turn makes sure that more than the socket can wake this task.
+        more || (flushed && close)
     }
 
     fn flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -336,10 +339,7 @@ impl<S> Drop for Pump<S> {
         let now = self.shard.now();
         let mut locked = self.shard.lock();
         locked.machine.handle_hangup(self.channel, Hangup::Failed, now);
-        if let Some(conn) = locked.conns.get_mut(self.conn) {
-            conn.unregister(self.channel);
-            conn.pump = conn.pump.filter(|pump| *pump != self.channel);
-        }
+        locked.release(self.conn, self.channel);
         drop(locked);
         // Handlers that still wait go on without the connection.
         if let Some(dispatcher) = self.dispatcher.take() {

@@ -30,14 +30,13 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// If accepting fails for good; a single connection's failure is only logged.
 pub async fn serve<R: Runtime>(runtime: R, listener: R::Listener, server: Server) -> io::Result<()> {
     let shared = server.shared().clone();
-    let mut key = None;
+    let mut closing = shared.closing.wait();
     let mut backoff = runtime.timer();
     loop {
         let accepted = {
             let mut accept = pin!(runtime.accept(&listener));
             poll_fn(|cx| {
-                shared.closing.register(&mut key, cx.waker());
-                if shared.closing.has_begun() {
+                if closing.has_begun(cx.waker()) {
                     return Poll::Ready(None);
                 }
                 accept.as_mut().poll(cx).map(Some)
@@ -59,7 +58,6 @@ pub async fn serve<R: Runtime>(runtime: R, listener: R::Listener, server: Server
             }
         }
     }
-    shared.closing.unregister(key);
     server.close().await;
     Ok(())
 }
@@ -96,20 +94,15 @@ async fn connection<R: Runtime, S>(
             .serve_connection(stream, service)
             .with_upgrades(),
     );
-    let mut key = None;
-    let mut closing = false;
+    let mut closing = Some(shared.closing.wait());
     let result = poll_fn(|cx| {
-        if !closing {
-            shared.closing.register(&mut key, cx.waker());
-            if shared.closing.has_begun() {
-                closing = true;
-                Pin::new(&mut *http).graceful_shutdown();
-            }
+        if closing.as_mut().is_some_and(|closing| closing.has_begun(cx.waker())) {
+            closing = None;
+            Pin::new(&mut *http).graceful_shutdown();
         }
         http.as_mut().poll(cx)
     })
     .await;
-    shared.closing.unregister(key);
     if let Err(error) = result {
         tracing::trace!(%error, ?remote_addr, "http connection failed");
     }

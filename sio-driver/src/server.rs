@@ -25,7 +25,7 @@ use crate::http::{self as front, Body};
 use crate::namespace::Namespace;
 use crate::operator::Operator;
 use crate::runtime::{Host, Runtime};
-use crate::shard::Shard;
+use crate::shard::{Shard, enlist};
 
 /// What all handles of a server share.
 pub(crate) struct Shared {
@@ -33,8 +33,10 @@ pub(crate) struct Shared {
     pub(crate) state: States,
     shards: Arc<[Arc<Shard>]>,
     next_shard: AtomicUsize,
-    /// In the order of their ids, which are the same in every shard.
+    /// In the order of their ids, which are the same in every shard. Taken while a shard is locked, so not the other way round.
     namespaces: RwLock<Vec<Namespace>>,
+    /// Held while a namespace is made.
+    making: Mutex<()>,
     pub(crate) closing: Closing,
 }
 
@@ -46,6 +48,14 @@ impl Shared {
             None => self.next_shard.fetch_add(1, Ordering::Relaxed) % self.shards.len(),
         };
         self.shards.get(index)
+    }
+
+    fn find(&self, name: &str) -> Option<Namespace> {
+        fn bare(name: &str) -> &str {
+            name.strip_prefix('/').unwrap_or(name)
+        }
+        let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner);
+        namespaces.iter().find(|namespace| bare(namespace.name()) == bare(name)).cloned()
     }
 
     pub(crate) fn namespace(&self, id: NamespaceId) -> Option<Namespace> {
@@ -62,28 +72,40 @@ pub(crate) struct Closing {
 }
 
 impl Closing {
-    pub(crate) fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::Acquire)
-    }
-
     fn begin(&self) {
         self.begun.store(true, Ordering::Release);
         let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         waiting.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
-    /// Wakes the task when the server closes; `key` is the caller's, and `None` at first.
-    pub(crate) fn register(&self, key: &mut Option<DefaultKey>, waker: &Waker) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        match key.and_then(|key| waiting.get_mut(key)) {
-            Some(old) => old.clone_from(waker),
-            None => *key = Some(waiting.insert(waker.clone())),
-        }
+    pub(crate) fn wait(&self) -> Wait<'_> {
+        Wait { closing: self, key: None }
     }
+}
 
-    pub(crate) fn unregister(&self, key: Option<DefaultKey>) {
-        if let Some(key) = key {
-            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+/// A task that wants to know when the server closes.
+pub(crate) struct Wait<'a> {
+    closing: &'a Closing,
+    key: Option<DefaultKey>,
+}
+
+impl Wait<'_> {
+    /// Whether the server closes. If not, the task is woken when it does.
+    pub(crate) fn has_begun(&mut self, waker: &Waker) -> bool {
+        let mut waiting = self.closing.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.key.and_then(|key| waiting.get_mut(key)) {
+            Some(old) => old.clone_from(waker),
+            None => self.key = Some(waiting.insert(waker.clone())),
+        }
+        drop(waiting);
+        self.closing.begun.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.closing.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         }
     }
 }
@@ -120,9 +142,12 @@ impl Server {
     }
 
     /// The namespace of this name, made if there is none; `chat` is `/chat`. Clients that ask for other namespaces are refused.
-    #[must_use]
     pub fn of(&self, name: &str) -> Namespace {
-        let mut namespaces = self.0.namespaces.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(namespace) = self.0.find(name) {
+            return namespace;
+        }
+        // One at a time, so that the ids are the same in every shard.
+        let _making = self.0.making.lock().unwrap_or_else(PoisonError::into_inner);
         let mut found = None;
         for shard in self.0.shards.iter() {
             let mut locked = shard.lock();
@@ -130,10 +155,11 @@ impl Server {
             found = Some((id, locked.machine.hub().name(id).clone()));
         }
         let (id, name) = found.expect("a server has a shard");
+        let mut namespaces = self.0.namespaces.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(namespace) = namespaces.get(id.index()) {
             return namespace.clone();
         }
-        let namespace = Namespace::new(name, id, self.0.shards.clone(), Arc::downgrade(&self.0));
+        let namespace = Namespace::new(name, id, self.0.shards.clone());
         namespaces.push(namespace.clone());
         namespace
     }
@@ -199,7 +225,7 @@ impl Server {
                 if locked.machine.is_quiet() {
                     return Poll::Ready(());
                 }
-                locked.quiet.push(cx.waker().clone());
+                enlist(&mut locked.quiet, cx.waker());
                 Poll::Pending
             })
             .await;
@@ -391,6 +417,7 @@ impl<S: From<Server>> ServerBuilder<S> {
                 state,
                 next_shard: AtomicUsize::new(0),
                 namespaces: RwLock::default(),
+                making: Mutex::default(),
                 closing: Closing::default(),
             }
         });

@@ -78,13 +78,35 @@ impl ConnState {
         }
     }
 
-    pub(crate) fn unregister(&mut self, channel: ChannelId) {
-        self.wakers.retain(|(of, _)| *of != channel);
-    }
-
     fn take(&mut self, channel: ChannelId) -> Option<Waker> {
         let at = self.wakers.iter().position(|(of, _)| *of == channel)?;
         Some(self.wakers.swap_remove(at).1)
+    }
+}
+
+impl State {
+    /// A channel is done with. The last channel of a closed connection takes the driver's side of it along; until then its tasks
+    /// must be woken.
+    pub(crate) fn release(&mut self, conn: ConnId, channel: ChannelId) {
+        if let Some(state) = self.conns.get_mut(conn) {
+            state.wakers.retain(|(of, _)| *of != channel);
+            state.pump = state.pump.filter(|pump| *pump != channel);
+        }
+        self.retire(conn);
+    }
+
+    /// Forgets a connection that the machine has forgotten.
+    pub(crate) fn retire(&mut self, conn: ConnId) {
+        if self.machine.transport(conn).is_none() {
+            self.conns.remove(conn);
+        }
+    }
+}
+
+/// Adds a waker to a list, unless its task is there already: one that is polled again and again must not fill the list.
+pub(crate) fn enlist(list: &mut Vec<Waker>, waker: &Waker) {
+    if !list.iter().any(|listed| listed.will_wake(waker)) {
+        list.push(waker.clone());
     }
 }
 

@@ -20,7 +20,8 @@ use crate::handler::Handler;
 use crate::handshake::Handshake;
 use crate::namespace::{Namespace, Table};
 use crate::operator::Operator;
-use crate::shard::Shard;
+use crate::server::Shared;
+use crate::shard::{Shard, enlist};
 
 /// One client in one namespace. Cloning gives another handle to the same client.
 ///
@@ -30,6 +31,8 @@ pub struct Socket(pub(crate) Arc<SocketInner>);
 
 pub(crate) struct SocketInner {
     pub(crate) shard: Arc<Shard>,
+    /// Handlers of a socket may ask for the state, whether or not anybody else still holds the server.
+    pub(crate) server: Arc<Shared>,
     pub(crate) key: SocketKey,
     pub(crate) id: SocketId,
     pub(crate) namespace: Namespace,
@@ -162,7 +165,7 @@ impl Socket {
             let mut locked = self.0.shard.lock();
             let Some(conn) = locked.machine.wait_for_room(self.0.key) else { return Poll::Ready(()) };
             if let Some(conn) = locked.conns.get_mut(conn) {
-                conn.writers.push(cx.waker().clone());
+                enlist(&mut conn.writers, cx.waker());
             }
             Poll::Pending
         })
@@ -224,12 +227,24 @@ impl Socket {
         let _ = self.0.shard.lock().machine.disconnect(self.0.key, close, now);
     }
 
-    /// Adds a handler for events of this client alone. It runs after the namespace's handlers for the same event.
+    /// Adds a handler for events of this client alone. It runs after the namespace's handlers for the same event. Ignored once
+    /// the client has left.
     pub fn on<M>(&self, event: impl Into<String>, handler: impl Handler<M>) -> &Self {
         let own = self.0.own.get_or_init(RwLock::default);
         let mut table = own.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::make_mut(&mut table).on(event.into(), handler);
+        if self.0.left.get().is_none() {
+            Arc::make_mut(&mut table).on(event.into(), handler);
+        }
         self
+    }
+
+    /// Drops the handlers of this client alone, for they may hold the socket that holds them.
+    pub(crate) fn forget_handlers(&self) {
+        if let Some(own) = self.0.own.get() {
+            let table = std::mem::take(&mut *own.write().unwrap_or_else(PoisonError::into_inner));
+            // Dropped without the lock: what they captured may use the socket.
+            drop(table);
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use tungstenite::{Error, WebSocket, accept_hdr_with_config};
 
 fn main() -> io::Result<()> {
     let port = std::env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(3000);
-    println!("listening on {}", start(SocketAddr::from(([0, 0, 0, 0], port)))?);
+    println!("listening on {}", start(SocketAddr::from(([127, 0, 0, 1], port)))?);
     loop {
         thread::park();
     }

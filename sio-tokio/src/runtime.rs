@@ -4,22 +4,28 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use hyper_util::rt::TokioIo;
 use sio_driver::{Instant, Runtime, Timer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
 
-/// The tokio runtime in whose context it is used.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Tokio;
+/// The tokio runtime in whose context it is used. Threads without one use that of the first use, so that handles of a running server
+/// work everywhere.
+#[derive(Clone, Debug)]
+pub struct Tokio {
+    /// The clock is tokio's, so that its tests can pause it.
+    epoch: TokioInstant,
+    runtime: Arc<OnceLock<Handle>>,
+}
 
-/// Time is counted from the first look at the clock; tokio's clock, so that its tests can pause it.
-fn epoch() -> TokioInstant {
-    static EPOCH: OnceLock<TokioInstant> = OnceLock::new();
-    *EPOCH.get_or_init(TokioInstant::now)
+impl Default for Tokio {
+    fn default() -> Self {
+        Self { epoch: TokioInstant::now(), runtime: Arc::default() }
+    }
 }
 
 impl Runtime for Tokio {
@@ -28,39 +34,45 @@ impl Runtime for Tokio {
     type Timer = TokioTimer;
 
     fn now(&self) -> Instant {
-        Instant::ZERO + TokioInstant::now().saturating_duration_since(epoch())
+        Instant::ZERO + TokioInstant::now().saturating_duration_since(self.epoch)
     }
 
     fn timer(&self) -> TokioTimer {
-        TokioTimer(None)
+        TokioTimer { epoch: self.epoch, sleep: None }
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        tokio::spawn(task);
+        let here = Handle::try_current().ok();
+        let first = self.runtime.get_or_init(|| here.clone().unwrap_or_else(Handle::current));
+        here.as_ref().unwrap_or(first).spawn(task);
     }
 
     async fn accept(&self, listener: &TcpListener) -> io::Result<(Self::Stream, SocketAddr)> {
         let (stream, address) = listener.accept().await?;
-        stream.set_nodelay(true)?;
+        // Some systems refuse this for a connection that is closed already, which is not the listener's failure.
+        let _ = stream.set_nodelay(true);
         Ok((TokioIo::new(stream), address))
     }
 }
 
 /// A timer of tokio's.
 #[derive(Debug)]
-pub struct TokioTimer(Option<Pin<Box<Sleep>>>);
+pub struct TokioTimer {
+    epoch: TokioInstant,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
 
 impl Timer for TokioTimer {
     fn reset(&mut self, at: Instant) {
-        let at = epoch() + (at - Instant::ZERO);
-        match &mut self.0 {
+        let at = self.epoch + (at - Instant::ZERO);
+        match &mut self.sleep {
             Some(sleep) => sleep.as_mut().reset(at),
-            None => self.0 = Some(Box::pin(sleep_until(at))),
+            None => self.sleep = Some(Box::pin(sleep_until(at))),
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.0 {
+        match &mut self.sleep {
             Some(sleep) => sleep.as_mut().poll(cx),
             None => Poll::Pending,
         }

@@ -21,7 +21,7 @@ impl Server {
     /// Settings of a server, with the reference's defaults.
     #[must_use]
     pub fn builder() -> ServerBuilder<Self> {
-        ServerBuilder::new(Tokio)
+        ServerBuilder::new(Tokio::default())
     }
 
     /// Binds `addr` and serves it, until [`close`](sio_driver::Server::close).
@@ -37,7 +37,7 @@ impl Server {
     /// # Errors
     /// If accepting fails for good.
     pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
-        sio_driver::serve(Tokio, listener, self.0.clone()).await
+        sio_driver::serve(Tokio::default(), listener, self.0.clone()).await
     }
 
     /// Serves one connection that was accepted elsewhere, such as a TLS stream. WebSockets go on in tasks of their own.
@@ -45,7 +45,7 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        sio_driver::serve_connection(Tokio, self.0.clone(), TokioIo::new(stream), remote_addr).await;
+        sio_driver::serve_connection(Tokio::default(), self.0.clone(), TokioIo::new(stream), remote_addr).await;
     }
 
     /// A tower layer: `axum::Router::new().layer(io.layer())`.

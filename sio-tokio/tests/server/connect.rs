@@ -1,0 +1,173 @@
+//! Who is let in.
+
+use serde::Deserialize;
+use sio_tokio::{Auth, ConnectError, EmitError, Socket, State};
+
+use crate::common::{Log, Polling, Ws, builder, server, settle, until};
+
+#[derive(Deserialize)]
+struct Login {
+    password: String,
+}
+
+#[tokio::test(start_paused = true)]
+async fn middlewares_run_in_order_until_one_refuses() {
+    let io = server();
+    let log = Log::default();
+    let (one, two, three, connected) = (log.clone(), log.clone(), log.clone(), log.clone());
+    io.of("/")
+        .use_(move || {
+            let one = one.clone();
+            async move {
+                tokio::task::yield_now().await;
+                one.push("one");
+                Ok(())
+            }
+        })
+        .use_(move |Auth(login): Auth<Login>| {
+            two.push("two");
+            async move {
+                match login.password.as_str() {
+                    "secret" => Ok(()),
+                    other => Err(ConnectError::new("wrong password").data(&[other])),
+                }
+            }
+        })
+        .use_(move || {
+            three.push("three");
+            async { Ok(()) }
+        })
+        .on_connect(move || {
+            connected.push("connected");
+            async {}
+        });
+    let mut ws = Ws::open(&io).await;
+    ws.send(r#"40{"password":"guess"}"#).await;
+    ws.expect(r#"44{"message":"wrong password","data":["guess"]}"#).await;
+    assert_eq!(log.take(), ["one", "two"]);
+    assert!(io.of("/").is_empty());
+    // The same connection may try again.
+    ws.send(r#"40{"password":"secret"}"#).await;
+    assert!(ws.recv().await.starts_with("40{"));
+    until(|| log.len() == 4).await;
+    assert_eq!(log.take(), ["one", "two", "three", "connected"]);
+    assert_eq!(io.of("/").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn auth_that_does_not_parse() {
+    let io = server();
+    io.of("/").use_(async |Auth(_): Auth<Login>| Ok(()));
+    let errors = Log::default();
+    let reported = errors.clone();
+    io.of("/").on_error(move |_, error| reported.push(error.to_string()));
+    let mut ws = Ws::open(&io).await;
+    ws.send("40").await;
+    ws.expect(r#"44{"message":"auth: missing field `password` at line 1 column 2"}"#).await;
+    assert_eq!(errors.take(), ["auth: missing field `password` at line 1 column 2"]);
+}
+
+/// What is wrong with the server is not told to clients.
+#[tokio::test(start_paused = true)]
+async fn a_middleware_that_asks_for_what_is_not_there() {
+    let io = server();
+    io.of("/").use_(async |State(_): State<u64>| Ok(()));
+    let errors = Log::default();
+    let reported = errors.clone();
+    io.of("/").on_error(move |_, error| reported.push(error.to_string()));
+    let mut ws = Ws::open(&io).await;
+    ws.send("40").await;
+    ws.expect(r#"44{"message":"Internal server error"}"#).await;
+    assert_eq!(errors.take(), ["no state of type u64 was given to the builder"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_reaches_a_client_before_it_is_let_in() {
+    let io = server();
+    let log = Log::default();
+    let tried = log.clone();
+    io.of("/")
+        .use_(async |socket: Socket| {
+            socket.join("early");
+            let error = socket.emit("early", &()).unwrap_err();
+            assert_eq!(error, EmitError::NotConnected);
+            assert!(!socket.connected());
+            let _ = socket.namespace().to("early").emit("early", &());
+            Ok(())
+        })
+        .on_connect(move |socket: Socket| {
+            tried.push(socket.connected().to_string());
+            async {}
+        });
+    let mut ws = Ws::connect(&io).await;
+    io.to("early").emit("later", &()).unwrap();
+    ws.expect(r#"42["later"]"#).await;
+    assert_eq!(log.take(), ["true"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_while_it_is_being_let_in() {
+    let io = server();
+    let log = Log::default();
+    let (connected, left) = (log.clone(), log.clone());
+    io.of("/")
+        .use_(async || {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            Ok(())
+        })
+        .on_connect(move || {
+            connected.push("connected");
+            async {}
+        })
+        .on_disconnect(move || {
+            left.push("left");
+            async {}
+        });
+    let mut ws = Ws::open(&io).await;
+    ws.send("40").await;
+    settle().await;
+    drop(ws);
+    until(|| io.connections() == 0).await;
+    assert_eq!((log.take(), io.of("/").len()), (vec![], 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_is_not_there() {
+    let io = server();
+    let mut ws = Ws::open(&io).await;
+    ws.send("40/chat,").await;
+    ws.expect(r#"44/chat,{"message":"Invalid namespace"}"#).await;
+    let one = io.of("chat");
+    assert_eq!((one.name().as_str(), io.of("/chat").name().as_str()), ("/chat", "/chat"));
+    assert_eq!(io.of("/chat/").name().as_str(), "/chat/", "another one");
+    ws.join("/chat").await;
+    assert_eq!((one.len(), io.of("/chat/").len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_handshake_is_kept() {
+    let io = server();
+    let log = Log::default();
+    let seen = log.clone();
+    io.of("/").on_connect(move |socket: Socket| {
+        let handshake = socket.handshake();
+        seen.push(format!("{} {:?} {:?}", handshake.query(), handshake.headers.get("host"), handshake.remote_addr));
+        async {}
+    });
+    let _ws = Ws::connect(&io).await;
+    until(|| log.len() == 1).await;
+    assert_eq!(log.take(), [r#"EIO=4&transport=websocket Some("sio.test") None"#]);
+    Polling::connect(&io).await;
+    assert_eq!(log.take(), ["EIO=4&transport=polling None None"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_lives_as_long_as_its_sockets() {
+    let io = builder().state(String::from("state")).build();
+    io.of("/").on("ask", async |State(state): State<String>| state);
+    let mut ws = Ws::connect(&io).await;
+    settle().await;
+    drop(io);
+    settle().await;
+    assert_eq!(ws.ask(r#"["ask"]"#).await, r#"["state"]"#);
+}

@@ -1,0 +1,193 @@
+//! The server inside of other servers.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use sio_tokio::{Server, Socket};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::{TlsAcceptor, TlsConnector, rustls};
+use tower_service::Service as _;
+
+use crate::common::{Log, Ws, builder, connection, server, until};
+
+fn echo(io: &Server) {
+    io.of("/").on("ask", async || "answer");
+}
+
+/// One request without a body, and the answer's status and body.
+async fn fetch(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let status = answer[9..12].parse().unwrap();
+    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+}
+
+#[tokio::test]
+async fn as_a_layer_in_axum() {
+    let io = server();
+    echo(&io);
+    let app = Router::new().route("/", get(async || "index")).layer(io.layer());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    assert_eq!(fetch(address, "/").await, (200, "index".into()));
+    assert_eq!(fetch(address, "/elsewhere").await.0, 404);
+    let (status, open) = fetch(address, "/socket.io/?EIO=4&transport=polling").await;
+    assert!(status == 200 && open.starts_with("0{\"sid\""), "{open}");
+    assert_eq!(fetch(address, "/socket.io/?EIO=4&transport=x").await.0, 400);
+    let mut ws = Ws::over(TcpStream::connect(address).await.unwrap()).await;
+    ws.join("/").await;
+    assert_eq!(ws.ask(r#"["ask"]"#).await, r#"["answer"]"#);
+}
+
+#[tokio::test]
+async fn as_a_tower_service() {
+    let io = builder().path("/live").build();
+    echo(&io);
+    let mut service = io.service();
+    let mut call = async |path: &str| {
+        let request = Request::builder().uri(path).body(Full::<bytes::Bytes>::default()).unwrap();
+        let answer: Result<_, Infallible> = service.call(request).await;
+        let answer = answer.unwrap();
+        let status = answer.status();
+        (status, answer.into_body().collect().await.unwrap().to_bytes())
+    };
+    assert_eq!(call("/socket.io/?EIO=4&transport=polling").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(call("/live/?EIO=4&transport=polling").await.0, StatusCode::OK);
+    assert!(call("/live/?EIO=4&transport=polling").await.1.starts_with(b"0{"));
+
+    // Under bare hyper, with a WebSocket.
+    let (ours, theirs) = duplex(4096);
+    let service = TowerToHyperService::new(builder_at_default());
+    tokio::spawn(async move {
+        let http = hyper::server::conn::http1::Builder::new();
+        let _ = http.serve_connection(TokioIo::new(theirs), service).with_upgrades().await;
+    });
+    let mut ws = Ws::over(ours).await;
+    ws.join("/").await;
+    assert_eq!(ws.ask(r#"["ask"]"#).await, r#"["answer"]"#);
+}
+
+fn builder_at_default() -> sio_tokio::SioService {
+    let io = server();
+    echo(&io);
+    io.service()
+}
+
+/// Without upgrades there is no WebSocket, and nothing stays behind.
+#[tokio::test]
+async fn under_a_server_that_does_not_hand_connections_over() {
+    let io = server();
+    let mut service = io.service();
+    let request = Request::builder()
+        .uri("/socket.io/?EIO=4&transport=websocket")
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+        .body(Full::<bytes::Bytes>::default())
+        .unwrap();
+    let answer = service.call(request).await.unwrap();
+    assert_eq!(answer.status(), 101);
+    crate::common::settle().await;
+    assert_eq!(io.connections(), 0);
+}
+
+#[tokio::test]
+async fn the_address_of_the_client() {
+    let io = server();
+    let log = Log::default();
+    let seen = log.clone();
+    io.of("/").on_connect(move |socket: Socket| {
+        seen.push(format!("{:?}", socket.handshake().remote_addr));
+        async {}
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = io.clone();
+    tokio::spawn(async move { serving.serve(listener).await });
+    let stream = TcpStream::connect(address).await.unwrap();
+    let local = stream.local_addr().unwrap();
+    let mut ws = Ws::over(stream).await;
+    ws.join("/").await;
+    until(|| log.len() == 1).await;
+    assert_eq!(log.take(), [format!("Some({local})")]);
+}
+
+#[tokio::test]
+async fn over_a_stream_of_any_kind() {
+    let io = server();
+    echo(&io);
+    let mut stream = connection(&io, 4096);
+    for _ in 0..2 {
+        stream.write_all(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut head = [0; 15];
+        stream.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200 OK");
+        let mut rest = [0; 1000];
+        let length = stream.read(&mut rest).await.unwrap();
+        assert!(std::str::from_utf8(&rest[..length]).unwrap().contains("0{\"sid\""));
+    }
+    let mut ws = Ws::connect(&io).await;
+    assert_eq!(ws.ask(r#"["ask"]"#).await, r#"["answer"]"#);
+}
+
+#[tokio::test]
+async fn over_tls() {
+    let io = server();
+    echo(&io);
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["sio.test".to_owned()]).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = signing_key.serialize_der().try_into().unwrap();
+    let config = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let mut roots = RootCertStore::empty();
+    roots.add(cert.der().clone()).unwrap();
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = TlsConnector::from(Arc::new(config));
+
+    let (ours, theirs) = duplex(4096);
+    tokio::spawn({
+        let io = io.clone();
+        async move {
+            let stream = acceptor.accept(theirs).await.unwrap();
+            io.serve_connection(stream, None).await;
+        }
+    });
+    let stream = connector.connect("sio.test".try_into().unwrap(), ours).await.unwrap();
+    let mut ws = Ws::over(stream).await;
+    ws.join("/").await;
+    assert_eq!(ws.ask(r#"["ask"]"#).await, r#"["answer"]"#);
+    // Large, in both directions.
+    io.of("/").on("large", async |sio_tokio::Data(text): sio_tokio::Data<String>| text);
+    let mut other = Ws::connect(&io).await;
+    let large = "x".repeat(300_000);
+    assert_eq!(other.ask(&format!(r#"["large","{large}"]"#)).await, format!(r#"["{large}"]"#));
+    io.emit("large", &large).unwrap();
+    ws.expect(&format!(r#"42["large","{large}"]"#)).await;
+    io.of("/").everyone().disconnect_sockets(true);
+    ws.expect("41").await;
+    assert_eq!(ws.next().await, None);
+}

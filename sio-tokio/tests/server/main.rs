@@ -1,0 +1,16 @@
+//! The server as its users and its clients see it.
+
+mod acks;
+mod close;
+#[path = "../common/mod.rs"]
+mod common;
+mod connect;
+mod crowd;
+mod handlers;
+mod http;
+mod log;
+mod order;
+mod panics;
+mod pressure;
+mod rooms;
+mod wake;

@@ -1,0 +1,311 @@
+//! Nothing that waits is forgotten.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sio_tokio::{AckError, CloseReason, ConnectError, DisconnectReason, Socket};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+
+use crate::common::{Log, PATIENCE, Polling, Ws, builder, connection, server, settle, until, websocket};
+
+/// More than any buffer on the way to a client takes.
+const LARGE: usize = 1 << 20;
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_close_its_end_is_dropped() {
+    let io = server();
+    io.of("/").on("bye", async |socket: Socket| socket.disconnect_connection());
+    let mut ws = Ws::connect(&io).await;
+    ws.send(r#"42["bye"]"#).await;
+    // The close frame comes, and is never answered: the client just looks at the bytes.
+    let begun = Instant::now();
+    let stream = ws.socket.get_mut().get_mut();
+    let mut rest = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("the server hangs up").expect("no error");
+    assert!(begun.elapsed() < Duration::from_secs(6), "after the linger of 5 s, not {:?}", begun.elapsed());
+    settle().await;
+    assert_eq!(io.connections(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_does_not_wait_for_clients_that_do_not_close() {
+    let io = server();
+    let _ws = Ws::connect(&io).await;
+    timeout(Duration::from_secs(10), io.close()).await.expect("bounded by the linger");
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_does_not_wait_for_clients_that_do_not_read() {
+    let io = builder().close_timeout(Duration::from_secs(10)).build();
+    io.of("/").on_connect(async |socket: Socket| {
+        let large = "x".repeat(LARGE);
+        socket.emit("large", &large).expect("there is room");
+    });
+    let mut ws = Ws::open_with(&io, 1024).await;
+    ws.send("40").await;
+    until(|| !io.of("/").is_empty()).await;
+    settle().await;
+    timeout(Duration::from_secs(16), io.close()).await.expect("bounded by close_timeout and linger");
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_does_not_wait_for_a_body_that_does_not_come() {
+    let io = builder().close_timeout(Duration::from_secs(10)).build();
+    let client = Polling::connect(&io).await;
+    let mut post = connection(&io, 1024);
+    let head = format!(
+        "POST /socket.io/?EIO=4&transport=polling&sid={} HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n4",
+        client.sid
+    );
+    post.write_all(head.as_bytes()).await.unwrap();
+    settle().await;
+    timeout(Duration::from_secs(11), io.close()).await.expect("bounded by close_timeout");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_ends_with_its_session() {
+    let io = server();
+    let client = Polling::connect(&io).await;
+    let mut post = connection(&io, 1024);
+    let head = format!(
+        "POST /socket.io/?EIO=4&transport=polling&sid={} HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n4",
+        client.sid
+    );
+    post.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(Duration::from_secs(50), post.read_to_end(&mut answer)).await.expect("not for ever").unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 400"), "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(io.connections(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ack_times_out_also_if_the_client_does_not_read() {
+    let io = server();
+    let log = Log::default();
+    io.of("/").on_connect(async |socket: Socket| {
+        socket.emit("large", &"x".repeat(LARGE))?;
+        Ok(())
+    });
+    let mut ws = Ws::open_with(&io, 1024).await;
+    ws.send("40").await;
+    until(|| !io.of("/").is_empty()).await;
+    settle().await;
+    let socket = io.of("/").sockets().remove(0);
+    let asked = socket.emit_with_ack::<()>("question", &()).timeout(Duration::from_secs(2));
+    let answer = timeout(Duration::from_secs(3), async { asked.await }).await.expect("the timeout counts");
+    assert_eq!(answer, Err(AckError::Timeout));
+    drop(log);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disconnect_handler_runs_also_if_the_client_does_not_read() {
+    let io = server();
+    let log = Log::default();
+    let left = log.clone();
+    io.of("/")
+        .on_connect(async |socket: Socket| {
+            socket.emit("large", &"x".repeat(LARGE))?;
+            Ok(())
+        })
+        .on_disconnect(move |reason: DisconnectReason| {
+            left.push(reason.to_string());
+            async {}
+        });
+    let mut ws = Ws::open_with(&io, 1024).await;
+    ws.send("40").await;
+    until(|| !io.of("/").is_empty()).await;
+    settle().await;
+    let socket = io.of("/").sockets().remove(0);
+    socket.disconnect();
+    settle().await;
+    assert_eq!(log.take(), ["server namespace disconnect"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_is_read_from_all_the_same() {
+    const EVENTS: usize = 1000;
+    let io = builder().max_inbox(4).build();
+    let log = Log::default();
+    let seen = log.clone();
+    io.of("/")
+        .on_connect(async |socket: Socket| {
+            socket.emit("large", &"x".repeat(LARGE))?;
+            Ok(())
+        })
+        .on("event", move || {
+            seen.push("");
+            tokio::task::yield_now()
+        });
+    let mut ws = Ws::open_with(&io, 1024).await;
+    ws.send("40").await;
+    let sending = ws.send_all((0..EVENTS).map(|_| r#"42["event"]"#.to_owned()));
+    timeout(Duration::from_secs(1), sending).await.expect("the server reads");
+    until(|| log.len() == EVENTS).await;
+}
+
+/// The waker of the pump is used up by an emit when the handler that filled the inbox ends.
+#[tokio::test(start_paused = true)]
+async fn reading_goes_on_after_a_pause() {
+    let io = builder().max_inbox(1).build();
+    let gate = Arc::new(Notify::new());
+    let open = gate.clone();
+    io.of("/").on("wait", move || {
+        let gate = open.clone();
+        async move { gate.notified().await }
+    });
+    io.of("/").on("ping", async || "pong");
+    let mut ws = Ws::connect(&io).await;
+    ws.send_all([r#"42["wait"]"#.to_owned(), r#"42["wait"]"#.to_owned(), r#"42["wait"]"#.to_owned()]).await;
+    settle().await;
+    ws.send_all([r#"421["ping"]"#.to_owned()]).await;
+    settle().await;
+    let socket = io.of("/").sockets().remove(0);
+    for _ in 0..3 {
+        socket.emit("noise", &()).unwrap();
+        gate.notify_one();
+        settle().await;
+    }
+    let begun = Instant::now();
+    for _ in 0..3 {
+        ws.expect(r#"42["noise"]"#).await;
+    }
+    ws.expect(r#"431["pong"]"#).await;
+    assert!(begun.elapsed() < Duration::from_secs(1), "without waiting for a ping to wake it up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_room_ends_when_the_client_leaves_the_namespace() {
+    let io = builder().max_outbox(1000).build();
+    let mut ws = Ws::open_with(&io, 1024).await;
+    ws.send("40").await;
+    until(|| !io.of("/").is_empty()).await;
+    let socket = io.of("/").sockets().remove(0);
+    while socket.emit("filler", &"x".repeat(500)).is_ok() {
+        settle().await;
+    }
+    let waiting = tokio::spawn({
+        let socket = socket.clone();
+        async move { socket.emit_wait("more", &"x".repeat(500)).await }
+    });
+    settle().await;
+    assert!(!waiting.is_finished());
+    socket.disconnect();
+    let result = timeout(Duration::from_secs(1), waiting).await.expect("it ends").unwrap();
+    assert_eq!(result, Err(sio_tokio::EmitError::Disconnected));
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_room_ends_when_the_connection_ends() {
+    let io = builder().max_outbox(1000).build();
+    let mut ws = Ws::open_with(&io, 1024).await;
+    ws.send("40").await;
+    until(|| !io.of("/").is_empty()).await;
+    let socket = io.of("/").sockets().remove(0);
+    while socket.emit("filler", &"x".repeat(500)).is_ok() {
+        settle().await;
+    }
+    let waiting = tokio::spawn(async move { socket.emit_wait("more", &"x".repeat(500)).await });
+    settle().await;
+    drop(ws);
+    let result = timeout(Duration::from_secs(1), waiting).await.expect("it ends").unwrap();
+    assert_eq!(result, Err(sio_tokio::EmitError::Disconnected));
+}
+
+/// The names of namespaces have a lock of their own.
+#[test]
+fn namespaces_may_be_asked_for_while_clients_connect() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let io = builder().build();
+    let asking = std::thread::spawn({
+        let io = io.clone();
+        move || {
+            for number in 0..20_000 {
+                let _ = io.of(if number % 2 == 0 { "/" } else { "/other" });
+                let _ = io.emit("news", &number);
+            }
+        }
+    });
+    let (done, finished) = std::sync::mpsc::channel();
+    runtime.spawn(async move {
+        for _ in 0..200 {
+            drop(Ws::connect(&io).await);
+        }
+        let _ = done.send(());
+    });
+    finished.recv_timeout(Duration::from_secs(60)).expect("no deadlock");
+    asking.join().unwrap();
+    runtime.shutdown_background();
+}
+
+#[tokio::test(start_paused = true)]
+async fn handles_work_outside_of_the_runtime() {
+    let io = server();
+    let log = Log::default();
+    let left = log.clone();
+    io.of("/").on_disconnect(move |reason: DisconnectReason| {
+        left.push(reason.to_string());
+        async {}
+    });
+    let client = Polling::connect(&io).await;
+    let socket = io.of("/").sockets().remove(0);
+    // Its handlers have no task of their own, so one must be spawned from there.
+    std::thread::spawn(move || socket.disconnect_connection()).join().expect("no panic");
+    until(|| log.len() == 1).await;
+    assert_eq!(log.take(), ["server namespace disconnect"]);
+    drop(client);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_is_not_closed_is_dropped() {
+    let io = builder().upgrade_timeout(Duration::from_secs(1)).build();
+    let client = Polling::connect(&io).await;
+    let mut probe = websocket(connection(&io, 1024), &format!("&sid={}", client.sid)).await;
+    let begun = Instant::now();
+    let mut rest = Vec::new();
+    let stream = probe.get_mut().get_mut();
+    timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("the server hangs up").unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
+    assert_eq!(io.connections(), 1, "the session stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ends_drops_a_probe_that_is_not_closed() {
+    let io = server();
+    let client = Polling::connect(&io).await;
+    let mut probe = websocket(connection(&io, 1024), &format!("&sid={}", client.sid)).await;
+    client.post("1").await;
+    let mut rest = Vec::new();
+    let stream = probe.get_mut().get_mut();
+    timeout(Duration::from_secs(6), stream.read_to_end(&mut rest))
+        .await
+        .expect("the server hangs up")
+        .unwrap();
+    settle().await;
+    assert_eq!(io.connections(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_after_a_pause() {
+    // Every waiting thing at once: a middleware that never ends, and a client that leaves.
+    let io = server();
+    let log = Log::default();
+    let left = log.clone();
+    io.of("/")
+        .use_(async || {
+            std::future::pending::<()>().await;
+            Err(ConnectError::new("never"))
+        })
+        .on_disconnect(move |reason: DisconnectReason| {
+            left.push(reason.to_string());
+            async {}
+        });
+    let mut ws = Ws::open(&io).await;
+    ws.send("40").await;
+    settle().await;
+    drop(ws);
+    settle().await;
+    assert_eq!(log.take(), [String::new(); 0], "it was never let in");
+    let _ = CloseReason::TransportClose;
+}
