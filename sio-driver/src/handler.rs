@@ -152,7 +152,8 @@ where
     Fut::Output: IntoReply,
 {
     let result = finish(future).await;
-    let replied = result.and_then(|value| catch(|| value.into_reply(&socket, ack)).and_then(|replied| replied));
+    let replied =
+        result.and_then(|value| catch(|| value.into_reply(&socket, ack)).and_then(|replied| replied));
     replied.unwrap_or_else(|error| {
         report(&socket, &error);
         ack

@@ -19,6 +19,7 @@ use sio_proto::engine::{
     Transmit, with_cors,
 };
 use sio_proto::server::{Admission, ConnId};
+use tracing::Instrument as _;
 
 use crate::handshake::Handshake;
 use crate::pump;
@@ -29,7 +30,21 @@ use crate::shard::{ConnState, Shard};
 pub type Body = Full<Bytes>;
 
 /// Answers a request. Waits as long as a poll waits; dropping the future is the client's hanging up.
-pub(crate) async fn handle<B>(
+pub(crate) fn handle<B>(
+    server: Arc<Shared>,
+    request: Request<B>,
+    remote_addr: Option<SocketAddr>,
+) -> impl Future<Output = Response<Body>>
+where
+    B: HttpBody,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let span =
+        tracing::debug_span!("request", method = %request.method(), path = request.uri().path(), ?remote_addr);
+    answer(server, request, remote_addr).instrument(span)
+}
+
+async fn answer<B>(
     server: Arc<Shared>,
     request: Request<B>,
     remote_addr: Option<SocketAddr>,
@@ -47,7 +62,7 @@ where
         return respond(preflight);
     }
     let refuse = |refusal: Refusal| {
-        tracing::debug!(%refusal, code = refusal.code(), %method, query = head.query, "request refused");
+        tracing::debug!(%refusal, code = refusal.code(), %method, "request refused");
         respond(refusal.response(&config, &head))
     };
     let parsed = match EngineRequest::parse(&config, &head) {

@@ -16,6 +16,7 @@ use hyper::upgrade::OnUpgrade;
 use sio_proto::engine::{ChannelId, Hangup, Message, Refusal, Transmit};
 use sio_proto::server::ConnId;
 use sio_proto::{Instant, Sid};
+use tracing::Instrument as _;
 use tungstenite::Message as WsMessage;
 use tungstenite::protocol::{CloseFrame, Role};
 
@@ -59,7 +60,8 @@ pub(crate) async fn upgraded(
     };
     let config = websocket::config(max_message);
     let websocket = WebSocketStream::from_raw_socket(Io(stream), Role::Server, Some(config)).await;
-    Pump::new(shard, conn, channel, websocket).await;
+    let span = tracing::debug_span!("websocket", ?conn);
+    Pump::new(shard, conn, channel, websocket).instrument(span).await;
 }
 
 fn open(

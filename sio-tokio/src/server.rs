@@ -45,7 +45,8 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        sio_driver::serve_connection(Tokio::default(), self.0.clone(), TokioIo::new(stream), remote_addr).await;
+        sio_driver::serve_connection(Tokio::default(), self.0.clone(), TokioIo::new(stream), remote_addr)
+            .await;
     }
 
     /// A tower layer: `axum::Router::new().layer(io.layer())`.

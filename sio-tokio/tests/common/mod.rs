@@ -1,5 +1,6 @@
 //! A small raw client: it sends the texts that it is told to, and shows what comes back. No rules of the protocol are in here, except
 //! that pings are answered.
+#![allow(dead_code, reason = "not every test program uses all of it")]
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};

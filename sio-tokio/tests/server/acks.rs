@@ -46,7 +46,8 @@ async fn silence() {
     // A late answer does no harm, nor does one to a question that nobody asked.
     ws.expect(r#"420["q"]"#).await;
     ws.send_all(["430[1]".to_owned(), "4377[1]".to_owned()]).await;
-    let again = tokio::spawn(async move { socket.emit_with_ack::<u8>("q", &()).timeout(Duration::MAX).await });
+    let again =
+        tokio::spawn(async move { socket.emit_with_ack::<u8>("q", &()).timeout(Duration::MAX).await });
     ws.expect(r#"421["q"]"#).await;
     ws.send("431[2]").await;
     assert_eq!(again.await.unwrap(), Ok(2));
@@ -140,7 +141,8 @@ async fn of_a_broadcast() {
     for _ in 0..4 {
         let ws = Ws::connect(&io).await;
         clients.push(ws);
-        let known: Vec<_> = io.of("/").sockets().iter().map(Socket::id).filter(|id| !ids.contains(id)).collect();
+        let known: Vec<_> =
+            io.of("/").sockets().iter().map(Socket::id).filter(|id| !ids.contains(id)).collect();
         ids.extend(known);
     }
     let asking = tokio::spawn({

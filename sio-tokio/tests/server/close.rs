@@ -85,7 +85,8 @@ async fn listen_returns_and_connections_end() {
     assert_eq!(&head, b"HTTP/1.1 404");
     let polling = Polling::connect(&io).await;
     let mut waiting = TcpStream::connect(address).await.unwrap();
-    let poll = format!("GET /socket.io/?EIO=4&transport=polling&sid={} HTTP/1.1\r\nhost: x\r\n\r\n", polling.sid);
+    let poll =
+        format!("GET /socket.io/?EIO=4&transport=polling&sid={} HTTP/1.1\r\nhost: x\r\n\r\n", polling.sid);
     waiting.write_all(poll.as_bytes()).await.unwrap();
     let mut ws = Ws::over(TcpStream::connect(address).await.unwrap()).await;
     ws.join("/").await;

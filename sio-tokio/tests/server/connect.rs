@@ -151,7 +151,12 @@ async fn the_handshake_is_kept() {
     let seen = log.clone();
     io.of("/").on_connect(move |socket: Socket| {
         let handshake = socket.handshake();
-        seen.push(format!("{} {:?} {:?}", handshake.query(), handshake.headers.get("host"), handshake.remote_addr));
+        seen.push(format!(
+            "{} {:?} {:?}",
+            handshake.query(),
+            handshake.headers.get("host"),
+            handshake.remote_addr
+        ));
         async {}
     });
     let _ws = Ws::connect(&io).await;

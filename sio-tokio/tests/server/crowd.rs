@@ -64,7 +64,9 @@ fn two_hundred_clients() {
                     assert!(text.starts_with("42[\"shout\"") || text.starts_with("44/refused"), "{text}");
                 }
             }
-            if number % 2 == 0 { ws.socket.close(None).await.unwrap() }
+            if number % 2 == 0 {
+                ws.socket.close(None).await.unwrap()
+            }
         };
         let polling = |number: usize, io: Server| async move {
             let client = Polling::connect(&io).await;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sio_tokio::{
-    Ack, Auth, ConnectError, Data, DisconnectReason, Error, Event, Namespace, Payload, Server, Socket, State, Str,
+    Ack, Auth, ConnectError, Data, DisconnectReason, Error, Event, Namespace, Payload, Server, Socket, State,
+    Str,
 };
 
 use crate::common::{Log, Polling, Ws, builder, server, settle, until};
@@ -260,7 +261,8 @@ async fn an_emit_from_inside_a_serializer() {
         }
     }
     let io = server();
-    io.of("/").on("go", async |socket: Socket| socket.emit("outer", &Chatty(socket.clone())).map_err(Error::from));
+    io.of("/")
+        .on("go", async |socket: Socket| socket.emit("outer", &Chatty(socket.clone())).map_err(Error::from));
     let mut ws = Ws::connect(&io).await;
     ws.send(r#"42["go"]"#).await;
     ws.expect(r#"42["inner",1]"#).await;

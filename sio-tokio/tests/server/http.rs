@@ -132,7 +132,10 @@ async fn over_a_stream_of_any_kind() {
     echo(&io);
     let mut stream = connection(&io, 4096);
     for _ in 0..2 {
-        stream.write_all(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
         let mut head = [0; 15];
         stream.read_exact(&mut head).await.unwrap();
         assert_eq!(&head, b"HTTP/1.1 200 OK");

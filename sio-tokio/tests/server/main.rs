@@ -8,7 +8,6 @@ mod connect;
 mod crowd;
 mod handlers;
 mod http;
-mod log;
 mod order;
 mod panics;
 mod pressure;

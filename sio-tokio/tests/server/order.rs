@@ -230,3 +230,27 @@ async fn a_flood_of_events_does_not_hold_the_thread() {
     posting.await.unwrap();
     assert!(most <= 1000, "{most} events in one turn");
 }
+
+#[tokio::test]
+async fn zz_quadratic() {
+    for flood in [10_000, 20_000, 40_000, 80_000] {
+        let io = builder().build();
+        let log = Arc::new(AtomicUsize::new(0));
+        let l = log.clone();
+        io.of("/").on("e", move || {
+            let l = l.clone();
+            async move {
+                tokio::task::yield_now().await;
+                l.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let polling = Polling::connect(&io).await;
+        let body = vec![r#"42["e"]"#; flood].join(" ");
+        let t = std::time::Instant::now();
+        polling.post(&body).await;
+        while log.load(Ordering::Relaxed) < flood {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        eprintln!("{flood}: {:?}", t.elapsed());
+    }
+}

@@ -118,8 +118,10 @@ async fn volatile() {
     let io = server();
     let mut all = clients(&io, ["a", "a"]).await;
     // Three in a row without a chance to send: only the first goes out.
-    let deliveries: Vec<_> =
-        (0..3).map(|_| io.to("a").volatile().emit("e", &()).unwrap()).map(|d| (d.sockets, d.skipped)).collect();
+    let deliveries: Vec<_> = (0..3)
+        .map(|_| io.to("a").volatile().emit("e", &()).unwrap())
+        .map(|d| (d.sockets, d.skipped))
+        .collect();
     assert_eq!(deliveries, [(2, 0), (0, 2), (0, 2)]);
     assert_eq!(got(&mut all).await, [0, 1]);
 }
