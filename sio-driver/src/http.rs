@@ -39,8 +39,7 @@ where
     B: HttpBody,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let span =
-        tracing::debug_span!("request", method = %request.method(), path = request.uri().path(), ?remote_addr);
+    let span = tracing::debug_span!("request", method = %request.method(), path = request.uri().path(), ?remote_addr);
     answer(server, request, remote_addr).instrument(span)
 }
 

@@ -53,8 +53,7 @@ impl Conn {
     pub(super) fn shrink(&mut self) {
         self.engine.shrink();
         self.socket.shrink();
-        self.inbox.events.shrink_to(0);
-        self.inbox.prompt.shrink_to(0);
+        self.inbox.shrink();
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -62,11 +61,14 @@ impl Conn {
     }
 }
 
-/// Events that wait for the application, in order per socket.
+/// Events that wait for the application, in the order in which they came.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
-    /// What a socket's handlers get one after another.
-    events: VecDeque<Event>,
+    /// What a socket's handlers get one after another, for each socket apart: one POST can leave a hundred thousand events for a
+    /// socket that is busy, and nobody must look through them again and again.
+    queues: Vec<Queue>,
+    /// How many events came.
+    count: u64,
     bytes: usize,
     /// What does not wait for handlers: acknowledgements, and the upgrade.
     prompt: VecDeque<Event>,
@@ -77,15 +79,37 @@ pub(super) struct Inbox {
     pub(super) full: bool,
 }
 
+/// What waits for one socket; or nothing, while the room for it is kept.
+#[derive(Debug)]
+struct Queue {
+    socket: SocketKey,
+    /// With their places in the order of all.
+    events: VecDeque<(u64, Event)>,
+}
+
 impl Inbox {
     pub(super) fn push(&mut self, event: Event) {
         match event {
-            Event::Ack { .. } | Event::Upgraded => self.prompt.push_back(event),
-            Event::Closed { reason, undelivered } => self.closed = Some((reason, undelivered)),
-            event => {
+            Event::Connect { socket, .. }
+            | Event::Event { socket, .. }
+            | Event::Disconnect { socket, .. } => {
                 self.bytes += weight(&event);
-                self.events.push_back(event);
+                self.count += 1;
+                let place = (self.count, event);
+                let at = self.queues.iter().position(|queue| queue.socket == socket);
+                match at.or_else(|| self.queues.iter().position(|queue| queue.events.is_empty())) {
+                    Some(at) => {
+                        self.queues[at].socket = socket;
+                        self.queues[at].events.push_back(place);
+                    }
+                    None => {
+                        self.queues.reserve_exact(1);
+                        self.queues.push(Queue { socket, events: VecDeque::from([place]) });
+                    }
+                }
             }
+            Event::Closed { reason, undelivered } => self.closed = Some((reason, undelivered)),
+            Event::Ack { .. } | Event::Upgraded => self.prompt.push_back(event),
         }
     }
 
@@ -94,20 +118,21 @@ impl Inbox {
         if let Some(event) = self.prompt.pop_front() {
             return Some(event);
         }
-        let event = if busy.is_empty() {
-            self.events.pop_front()
-        } else {
-            let free = |event: &Event| socket(event).is_none_or(|socket| !busy.contains(&socket));
-            self.events.iter().position(free).and_then(|at| self.events.remove(at))
-        };
-        if let Some(event) = event {
+        let free = self.queues.iter_mut().filter(|queue| !busy.contains(&queue.socket));
+        let first = free.min_by_key(|queue| queue.events.front().map_or(u64::MAX, |(place, _)| *place));
+        let popped = first.and_then(|queue| {
+            let (_, event) = queue.events.pop_front()?;
+            Some((event, queue.events.is_empty().then_some(queue.socket)))
+        });
+        if let Some((event, emptied)) = popped {
             self.bytes -= weight(&event);
-            if self.events.is_empty() && self.events.capacity() > 16 {
-                self.events = VecDeque::new();
+            // Room for a few is kept, so that single events need none.
+            if emptied.is_some() && (self.queues.len() > 1 || self.queues[0].events.capacity() > 16) {
+                self.queues.retain(|queue| Some(queue.socket) != emptied);
             }
             return Some(event);
         }
-        if !self.events.is_empty() {
+        if self.waiting() > 0 {
             return None;
         }
         let (reason, undelivered) = self.closed.take()?;
@@ -116,26 +141,30 @@ impl Inbox {
 
     /// Drops what waits for a socket that is refused.
     pub(super) fn forget(&mut self, key: SocketKey) {
-        self.events.retain(|event| socket(event) != Some(key));
-        self.bytes = self.events.iter().map(weight).sum();
+        if let Some(at) = self.queues.iter().position(|queue| queue.socket == key) {
+            let dropped = self.queues.swap_remove(at).events;
+            self.bytes -= dropped.iter().map(|(_, event)| weight(event)).sum::<usize>();
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.prompt.is_empty() && self.closed.is_none()
+        self.waiting() == 0 && self.prompt.is_empty() && self.closed.is_none()
+    }
+
+    fn waiting(&self) -> usize {
+        self.queues.iter().map(|queue| queue.events.len()).sum()
+    }
+
+    fn shrink(&mut self) {
+        self.queues.retain(|queue| !queue.events.is_empty());
+        self.queues.shrink_to(0);
+        self.queues.iter_mut().for_each(|queue| queue.events.shrink_to(0));
+        self.prompt.shrink_to(0);
     }
 
     pub(super) fn exceeds(&self, events: usize, bytes: usize) -> bool {
         // One event is let in also with limits of 0, or nothing would ever be read.
-        self.events.len() >= events.max(1) || self.bytes >= bytes.max(1)
-    }
-}
-
-fn socket(event: &Event) -> Option<SocketKey> {
-    match event {
-        Event::Connect { socket, .. } | Event::Event { socket, .. } | Event::Disconnect { socket, .. } => {
-            Some(*socket)
-        }
-        _ => None,
+        self.waiting() >= events.max(1) || self.bytes >= bytes.max(1)
     }
 }
 
