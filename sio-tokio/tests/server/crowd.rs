@@ -20,7 +20,7 @@ fn serve(io: &Server) {
             socket.join("everyone");
         })
         .on("double", async |Data(number): Data<u64>, State(_): State<Arc<()>>| {
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 tokio::task::yield_now().await;
             }
             number * 2
@@ -64,8 +64,8 @@ fn two_hundred_clients() {
                     assert!(text.starts_with("42[\"shout\"") || text.starts_with("44/refused"), "{text}");
                 }
             }
-            if number % 2 == 0 {
-                ws.socket.close(None).await.unwrap()
+            if number.is_multiple_of(2) {
+                ws.socket.close(None).await.unwrap();
             }
         };
         let polling = |number: usize, io: Server| async move {
@@ -82,7 +82,7 @@ fn two_hundred_clients() {
                     }
                 }
             }
-            client.post(if number % 2 == 0 { "1" } else { "41 1" }).await;
+            client.post(if number.is_multiple_of(2) { "1" } else { "41 1" }).await;
         };
         let clients: Vec<_> = (0..EACH)
             .flat_map(|number| [tokio::spawn(websocket(number)), tokio::spawn(polling(number, io.clone()))])

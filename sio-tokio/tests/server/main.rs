@@ -12,4 +12,5 @@ mod order;
 mod panics;
 mod pressure;
 mod rooms;
+mod upgrade;
 mod wake;
