@@ -207,7 +207,7 @@ fn resolve(
             Some(Job { socket: Socket(socket), what: Work::Connect })
         }
         Event::Event { socket, payload, ack } => {
-            let socket = Socket(state.sockets.get(socket)?.clone());
+            let socket = Socket(state.sockets.get(&socket)?.clone());
             Some(Job { socket, what: Work::Event { payload, ack } })
         }
         Event::Ack { socket, id, result } => {
@@ -215,7 +215,7 @@ fn resolve(
             None
         }
         Event::Disconnect { socket, reason, rooms } => {
-            let socket = Socket(state.sockets.remove(socket)?);
+            let socket = Socket(state.sockets.remove(&socket)?);
             let _ = socket.0.left.set((reason, rooms));
             Some(Job { socket, what: Work::Disconnect })
         }
@@ -243,7 +243,7 @@ fn answer(
     result: Result<Payload, AckError>,
     wakers: &mut Vec<Waker>,
 ) {
-    let Some(from) = state.sockets.get(socket) else { return };
+    let Some(from) = state.sockets.get(&socket) else { return };
     let key = (from.namespace.id(), id);
     if let Some((slot, remaining)) = state.acks.get_mut(&key) {
         wakers.extend(slot.answer(from.id, result));
@@ -295,7 +295,7 @@ async fn connect(socket: Socket) -> Option<u64> {
             let now = shard.now();
             let mut locked = shard.lock();
             let _ = locked.machine.refuse(key, &error, now);
-            locked.sockets.remove(key);
+            locked.sockets.remove(&key);
             drop(locked);
             socket.forget_handlers();
             return None;

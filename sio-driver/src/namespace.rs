@@ -186,7 +186,7 @@ impl Namespace {
         self.shards(|shard| {
             let mut locked = shard.lock();
             let keys = locked.machine.sockets(self.0.id, &Scope::all());
-            sockets.extend(keys.into_iter().filter_map(|key| locked.sockets.get(key)).cloned().map(Socket));
+            sockets.extend(keys.into_iter().filter_map(|key| locked.sockets.get(&key)).cloned().map(Socket));
         });
         sockets
     }

@@ -33,7 +33,8 @@ pub(crate) struct Shard {
 pub(crate) struct State {
     pub(crate) machine: proto::Server,
     pub(crate) conns: SecondaryMap<ConnId, ConnState>,
-    pub(crate) sockets: SecondaryMap<SocketKey, Arc<SocketInner>>,
+    /// A hash map: the key of a socket that has left may stand for another one here before its disconnect was handled.
+    pub(crate) sockets: HashMap<SocketKey, Arc<SocketInner>>,
     /// Acknowledgements that are awaited, and from how many sockets of this shard.
     pub(crate) acks: HashMap<(NamespaceId, u64), (Arc<AckSlot>, usize)>,
     /// Who waits for the shard to become quiet.
@@ -129,7 +130,7 @@ impl Shard {
             state: Mutex::new(State {
                 machine: proto::Server::new(config, seed),
                 conns: SecondaryMap::new(),
-                sockets: SecondaryMap::new(),
+                sockets: HashMap::new(),
                 acks: HashMap::new(),
                 quiet: Vec::new(),
                 timer: Timer::default(),

@@ -176,3 +176,30 @@ async fn a_server_lives_as_long_as_its_sockets() {
     settle().await;
     assert_eq!(ws.ask(r#"["ask"]"#).await, r#"["state"]"#);
 }
+
+/// The core gives a socket's place away as soon as its client is gone, also if its handlers are not done yet.
+#[tokio::test(start_paused = true)]
+async fn a_disconnect_is_told_although_the_place_is_taken() {
+    let io = builder().shards(1).build();
+    let log = Log::default();
+    let (connected, gone) = (log.clone(), log.clone());
+    io.of("/")
+        .on_connect(move |socket: Socket| {
+            connected.push(format!("{} connects", socket.id()));
+            async { tokio::time::sleep(std::time::Duration::from_secs(1)).await }
+        })
+        .on_disconnect(move |socket: Socket| {
+            gone.push(format!("{} leaves", socket.id()));
+            async {}
+        });
+    let mut first = Ws::open(&io).await;
+    let one = first.join("/").await;
+    until(|| log.len() == 1).await;
+    first.send("41").await;
+    settle().await;
+    let mut second = Ws::open(&io).await;
+    let two = second.join("/").await;
+    until(|| log.len() == 2).await;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    assert_eq!(log.take(), [format!("{one} connects"), format!("{two} connects"), format!("{one} leaves")]);
+}

@@ -208,6 +208,8 @@ async fn several_handlers() {
     let mut ws = Ws::connect(&io).await;
     assert_eq!(ws.ask(r#"["event"]"#).await, r#"["second"]"#, "the first value is the answer");
     assert_eq!(log.take(), ["any event", "first", "second", "own event"]);
+    assert_eq!(ws.ask(r#"["event",2]"#).await, r#"["second"]"#, "and the only one");
+    assert_eq!(log.take().len(), 4);
     ws.send(r#"42["unknown"]"#).await;
     until(|| log.len() > 0).await;
     assert_eq!(log.take(), ["any unknown"]);

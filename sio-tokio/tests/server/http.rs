@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
@@ -13,11 +14,12 @@ use hyper_util::service::TowerToHyperService;
 use sio_tokio::{Server, Socket};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector, rustls};
 use tower_service::Service as _;
 
-use crate::common::{Log, Ws, builder, connection, server, until};
+use crate::common::{Log, Ws, builder, connection, server, sid_of, until};
 
 fn echo(io: &Server) {
     io.of("/").on("ask", async || "answer");
@@ -124,6 +126,48 @@ async fn the_address_of_the_client() {
     ws.join("/").await;
     until(|| log.len() == 1).await;
     assert_eq!(log.take(), [format!("Some({local})")]);
+}
+
+/// Others tell it by an extension of the request.
+#[tokio::test]
+async fn the_address_of_the_client_behind_tower() {
+    let io = server();
+    let log = Log::default();
+    let seen = log.clone();
+    io.of("/").on_connect(move |socket: Socket| {
+        seen.push(format!("{:?}", socket.handshake().remote_addr));
+        async {}
+    });
+    let mut service = io.service();
+    let address: SocketAddr = "192.0.2.1:7".parse().unwrap();
+    let mut call = async |method: &str, sid: &str, body: &'static str| {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/socket.io/?EIO=4&transport=polling{sid}"))
+            .extension(address)
+            .body(Full::new(bytes::Bytes::from_static(body.as_bytes())))
+            .unwrap();
+        let answer = service.call(request).await.unwrap();
+        String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    };
+    let sid = format!("&sid={}", sid_of(&call("GET", "", "").await));
+    assert_eq!(call("POST", &sid, "40").await, "ok");
+    until(|| log.len() == 1).await;
+    assert_eq!(log.take(), ["Some(192.0.2.1:7)"]);
+}
+
+/// Connections that say nothing cost something; they are not kept for ever.
+#[tokio::test(start_paused = true)]
+async fn idle_connections_end() {
+    let io = server();
+    for request in ["", "GET /socket.io/?EI", "GET /elsewhere HTTP/1.1\r\nhost: x\r\n\r\n"] {
+        let mut stream = connection(&io, 4096);
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let begun = tokio::time::Instant::now();
+        let mut answer = Vec::new();
+        timeout(Duration::from_secs(100), stream.read_to_end(&mut answer)).await.expect("it ends").unwrap();
+        assert_eq!(begun.elapsed().as_secs(), 30, "{request}");
+    }
 }
 
 #[tokio::test]
