@@ -10,6 +10,9 @@ pub enum UsageError {
     /// An acknowledgement with this id is awaited already.
     #[error("acknowledgement id is in use")]
     AckIdInUse,
+    /// The event needs an id for its acknowledgement, because it is to be sent at least once.
+    #[error("an event that may be sent again needs an acknowledgement id")]
+    AckIdMissing,
     /// The socket has not been accepted yet: nothing can be sent to it.
     #[error("socket is not connected yet")]
     NotConnected,

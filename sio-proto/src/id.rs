@@ -31,6 +31,18 @@ impl Random {
         Self(ChaCha20Rng::from_seed(seed.0))
     }
 
+    /// 64 random bits.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+
+    /// A seed for a machine of its own.
+    pub(crate) fn seed(&mut self) -> Seed {
+        let mut seed = [0; 32];
+        self.0.fill_bytes(&mut seed);
+        Seed(seed)
+    }
+
     fn bytes(&mut self) -> [u8; ID_BYTES] {
         let mut bytes = [0; ID_BYTES];
         self.0.fill_bytes(&mut bytes);

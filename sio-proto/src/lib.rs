@@ -98,6 +98,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod client;
 pub mod engine;
 mod error;
 #[cfg(feature = "fuzzing")]
@@ -105,6 +106,7 @@ mod error;
 pub mod fuzzing;
 pub mod hub;
 mod id;
+mod inbox;
 pub mod server;
 pub mod socket;
 mod text;

@@ -92,8 +92,14 @@ impl Encoded {
         self.len() == 0
     }
 
+    /// Bytes of the largest WebSocket message.
+    pub(crate) fn largest_frame(&self) -> usize {
+        let rest = self.attachments.iter().flat_map(|list| list.iter()).map(Bytes::len);
+        rest.fold(self.first.len(), usize::max)
+    }
+
     /// Bytes that the packet takes in a polling payload, with one separator.
-    pub(super) fn payload_len(&self) -> usize {
+    pub(crate) fn payload_len(&self) -> usize {
         let binary = |bytes: &Bytes| 2 + base64::encoded_len(bytes.len());
         let first = match &self.first {
             Frame::Text(text) => 1 + text.len(),

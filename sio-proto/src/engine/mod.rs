@@ -1,6 +1,7 @@
 //! Engine.IO: the transport layer. Packets, polling payloads, and the session that carries them.
 
 mod base64;
+mod client;
 mod config;
 mod cors;
 mod encoded;
@@ -13,6 +14,7 @@ mod request;
 mod response;
 mod session;
 
+pub use client::*;
 pub use config::{Config, Overflow, Transport};
 pub use cors::Cors;
 pub use encoded::{Encoded, Frame};

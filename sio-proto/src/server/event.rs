@@ -6,6 +6,7 @@ use slotmap::new_key_type;
 
 use crate::engine::{ChannelId, CloseReason};
 use crate::hub::{NamespaceId, Room, SocketKey};
+use crate::inbox::Weigh;
 use crate::socket::{AckError, DisconnectReason, Payload};
 use crate::{SocketId, Str};
 
@@ -66,6 +67,16 @@ pub enum Event {
         /// How many packets that were accepted for sending were not handed to a transport.
         undelivered: usize,
     },
+}
+
+impl Weigh for Event {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Event { payload, .. } => payload.size(),
+            Self::Connect { auth, .. } => auth.as_ref().map_or(0, |auth| auth.len()),
+            _ => 0,
+        }
+    }
 }
 
 /// Something that has become possible.

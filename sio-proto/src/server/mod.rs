@@ -227,11 +227,11 @@ impl Server {
                             fault = Err(error.into());
                         }
                     }
-                    engine::Event::Upgraded => conn.inbox.push(Event::Upgraded),
+                    engine::Event::Upgraded => conn.tell(Event::Upgraded),
                     engine::Event::Closed { reason, undelivered } => {
                         conn.socket.close(DisconnectReason::Connection(reason));
                         self.sids.remove(&conn.engine.sid());
-                        conn.inbox.push(Event::Closed { reason, undelivered });
+                        conn.tell(Event::Closed { reason, undelivered });
                     }
                 }
             } else {
@@ -284,7 +284,7 @@ impl Server {
                 Event::Disconnect { socket, reason, rooms }
             }
         };
-        conn.inbox.push(event);
+        conn.tell(event);
     }
 
     /// Stops reading from a client whose inbox is full, and goes on when it is not any more.

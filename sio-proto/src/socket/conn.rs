@@ -16,8 +16,9 @@ use crate::{Instant, SocketId, Str, UsageError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnConfig {
-    /// How long a connection may stay without joining any namespace; then it is closed. Checked until the first one is
-    /// joined. Default: 45 s.
+    /// On the server: how long a connection may stay without joining any namespace; then it is closed. Checked until the first
+    /// one is joined. On the client: how long a namespace may take to answer before that is reported; a later answer still
+    /// counts. Default: 45 s.
     pub connect_timeout: Duration,
     /// Most attachments of one packet; more close the connection. Default: 10, as in the reference.
     pub max_attachments: usize,
@@ -36,9 +37,10 @@ impl Default for ConnConfig {
     }
 }
 
-/// A namespace on one connection, from the CONNECT that asks for it to its end. Numbers are not used twice.
+/// A namespace on one connection, from the CONNECT that asks for it to its end; on the client, from connection to connection.
+/// Numbers are not used twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Slot(u32);
+pub struct Slot(pub(super) u32);
 
 /// What happened on a connection.
 #[derive(Clone, PartialEq, Debug)]
@@ -88,12 +90,15 @@ pub enum AckError {
     /// The time is over.
     #[error("no acknowledgement in time")]
     Timeout,
-    /// The client has left; whether it saw the event is not known.
-    #[error("client disconnected before it acknowledged")]
+    /// The peer has left, or the connection to it is lost; whether it saw the event is not known.
+    #[error("disconnected before the acknowledgement")]
     Disconnected,
+    /// The event was dropped before it was sent, to make room: see [`BufferOverflow`](super::BufferOverflow).
+    #[error("dropped from the send buffer")]
+    Dropped,
 }
 
-/// Why a client is no longer in a namespace. Shown as the reference spells it.
+/// Why a client is no longer in a namespace, as its server or the client itself sees it. Shown as the reference spells it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[non_exhaustive]
 pub enum DisconnectReason {
@@ -105,6 +110,10 @@ pub enum DisconnectReason {
     ServerNamespaceDisconnect,
     /// `server shutting down`.
     ServerShuttingDown,
+    /// `io server disconnect`, on the client: the server sent it away. It does not come back by itself.
+    IoServerDisconnect,
+    /// `io client disconnect`, on the client: it left by its own wish. It does not come back by itself.
+    IoClientDisconnect,
 }
 
 impl DisconnectReason {
@@ -116,6 +125,8 @@ impl DisconnectReason {
             Self::ClientNamespaceDisconnect => "client namespace disconnect",
             Self::ServerNamespaceDisconnect => "server namespace disconnect",
             Self::ServerShuttingDown => "server shutting down",
+            Self::IoServerDisconnect => "io server disconnect",
+            Self::IoClientDisconnect => "io client disconnect",
         }
     }
 }

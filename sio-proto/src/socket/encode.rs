@@ -185,6 +185,37 @@ impl ConnectError {
     }
 }
 
+impl ConnectError {
+    /// What a server's CONNECT_ERROR says: an object with a message, or a string from older servers. Without either (B137), or
+    /// with a message that is not text, there is a message of our own.
+    pub(super) fn from_wire(data: Option<&str>) -> Self {
+        #[derive(serde::Deserialize)]
+        struct Refusal<'a> {
+            message: String,
+            #[serde(borrow)]
+            data: Option<&'a serde_json::value::RawValue>,
+        }
+        let text = data.unwrap_or_default();
+        if let Ok(Refusal { message, data }) = serde_json::from_str(text) {
+            return Self { message, data: data.map(|data| data.get().into()) };
+        }
+        let message = serde_json::from_str(text).unwrap_or_else(|_| String::from("refused without a reason"));
+        Self { message, data: data.filter(|text| text.starts_with('{')).map(String::from) }
+    }
+
+    /// The data, as JSON.
+    #[must_use]
+    pub fn data_json(&self) -> Option<&str> {
+        self.data.as_deref()
+    }
+
+    /// The data as `T`; `None` if there is none, or it does not parse.
+    #[must_use]
+    pub fn parse_data<T: serde::de::DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_str(self.data.as_deref()?).ok()
+    }
+}
+
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -196,6 +227,11 @@ impl core::error::Error for ConnectError {}
 /// `40/nsp,{"sid":"…"}`
 pub(super) fn connect(namespace: &str, id: &SocketId) -> Encoded {
     control('0', namespace, format_args!(r#"{{"sid":"{id}"}}"#))
+}
+
+/// `40/nsp,{…}`: a client's wish to join.
+pub(super) fn join(namespace: &str, auth: &str) -> Encoded {
+    control('0', namespace, format_args!("{auth}"))
 }
 
 /// `41/nsp,`

@@ -199,10 +199,27 @@ impl Payload {
         args.strip_prefix(start).unwrap_or(args).trim()
     }
 
+    /// Bytes of text and attachments together.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.text.len() + self.attachments.as_slice().iter().map(Bytes::len).sum::<usize>()
+    }
+
     /// The attachments that came with the packet.
     #[must_use]
     pub const fn attachments(&self) -> &Attachments {
         &self.attachments
+    }
+
+    /// The last argument, if it is a string without escapes.
+    pub(in crate::socket) fn last_plain_str(&self) -> Option<&str> {
+        let items = self.text.strip_suffix("\"]")?;
+        let start = items.rfind('"')? + 1;
+        let last = &items[start..];
+        // A quote after a comma opens a string, unless both stand in a longer one; then the text before has an odd number of quotes,
+        // one of which is escaped, and the quote that was found is not preceded by a bare comma.
+        let opens = items[..start - 1].ends_with(',') && start > self.name_end;
+        (opens && !last.contains('\\')).then_some(last)
     }
 
     /// Whether there are no arguments.

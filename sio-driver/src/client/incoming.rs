@@ -1,0 +1,90 @@
+//! [`Incoming`]: events that the application asks for, instead of handling them.
+
+use std::borrow::Cow;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use serde::Deserialize;
+use sio_proto::socket::payload::DecodeError;
+use sio_proto::socket::{AckId, Args, ClientConnEvent, Payload};
+
+use crate::client::socket::ClientSocket;
+use crate::error::EmitError;
+use crate::handlers::acknowledge;
+
+/// An event from the server: [`ClientSocket::recv`].
+#[derive(Debug)]
+pub struct Incoming {
+    socket: ClientSocket,
+    payload: Payload,
+    ack: Option<AckId>,
+}
+
+impl Incoming {
+    pub(crate) fn poll(socket: &ClientSocket, cx: &Context<'_>) -> Poll<Option<Self>> {
+        let now = socket.core().host.now();
+        // Room that this makes may let the pump read on.
+        let mut locked = socket.lock();
+        let slot = socket.inner.slot;
+        if let Some(ClientConnEvent::Event { payload, ack, .. }) = locked.machine.poll_aside(slot, now) {
+            let socket = ClientSocket { answers: ack, ..socket.clone() };
+            return Poll::Ready(Some(Self { socket, payload, ack }));
+        }
+        let machine = &locked.machine;
+        let over = locked.finished || machine.is_idle() || !machine.conn().is_active(slot);
+        if over && !machine.has_events() {
+            return Poll::Ready(None);
+        }
+        locked.watch(cx.waker());
+        Poll::Pending
+    }
+
+    /// The event's name.
+    #[must_use]
+    pub fn name(&self) -> Cow<'_, str> {
+        self.payload.name().unwrap_or_default()
+    }
+
+    /// The arguments, as `T`: the first, or with a tuple the arguments in turn. `Bytes` anywhere inside is a binary attachment.
+    ///
+    /// # Errors
+    /// If they do not parse as `T`.
+    pub fn data<'de, T: Deserialize<'de>>(&'de self) -> Result<T, DecodeError> {
+        self.payload.deserialize()
+    }
+
+    /// The arguments as they came.
+    #[must_use]
+    pub fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// Whether the server asked for an acknowledgement, and none was sent.
+    #[must_use]
+    pub fn wants_ack(&self) -> bool {
+        self.ack.is_some()
+    }
+
+    /// Acknowledges the event, once; arguments as for [`ClientSocket::emit`]. Does nothing if the server did not ask.
+    ///
+    /// # Errors
+    /// [`EmitError::Disconnected`] if the connection on which the event came is lost, and the others of [`EmitError`].
+    pub fn ack<A: Args + ?Sized>(&mut self, args: &A) -> Result<(), EmitError> {
+        match self.ack.take() {
+            Some(ack) => acknowledge(&self.socket, ack.id(), args),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The events for which there is no handler, as a stream: [`ClientSocket::events`].
+#[derive(Debug, Clone)]
+pub struct Events(pub(crate) ClientSocket);
+
+impl futures_util::Stream for Events {
+    type Item = Incoming;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
+        Incoming::poll(&self.0, cx)
+    }
+}

@@ -1,0 +1,431 @@
+//! [`ClientSocket`]: a client in one namespace.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::task::Poll;
+
+use sio_proto::Str;
+use sio_proto::engine::Transport;
+use sio_proto::socket::{AckId, Args, ConnectionError, Emit, Emitted, Slot, Ticket};
+
+use crate::ack::Answer;
+use crate::client::auth::Auth;
+use crate::client::core::{Core, Life, Locked};
+use crate::client::emit::{EmitWithAck, Volatile};
+use crate::client::hooks::{Hook, Hooks};
+use crate::client::incoming::{Events, Incoming};
+use crate::encode::encode;
+use crate::error::{EmitError, Error, Packet, Rejection};
+use crate::handlers::{Context, FromContext, Handler, Live, Peer, Side, States, Table, What};
+
+/// A client in one namespace. Cloning gives another handle to the same.
+///
+/// It connects, and connects again, by itself; see [`Client`](crate::Client) for how that is watched. When the last handle of a client and
+/// its sockets is dropped, the client closes.
+#[derive(Clone)]
+pub struct ClientSocket {
+    pub(crate) life: Arc<Life>,
+    pub(crate) inner: Arc<SocketInner>,
+    /// For the handle that a handler gets: the event that it may acknowledge, on the connection on which it came.
+    pub(crate) answers: Option<AckId>,
+}
+
+pub(crate) struct SocketInner {
+    pub(crate) slot: Slot,
+    pub(crate) name: Str,
+    pub(crate) table: Live<Table<ClientSocket>>,
+    pub(crate) hooks: Live<Hooks>,
+    pub(crate) auth: Auth,
+    /// Whether events are sent until they are acknowledged, and so need ids.
+    pub(crate) retries: bool,
+    next_ack: AtomicU64,
+}
+
+impl SocketInner {
+    pub(crate) fn new(slot: Slot, name: Str, auth: Auth, retries: bool) -> Self {
+        Self {
+            slot,
+            name,
+            table: Live::default(),
+            hooks: Live::default(),
+            auth,
+            retries,
+            next_ack: AtomicU64::new(0),
+        }
+    }
+}
+
+impl fmt::Debug for ClientSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSocket").field("namespace", &self.inner.name).finish_non_exhaustive()
+    }
+}
+
+impl ClientSocket {
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.life.0
+    }
+
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        self.core().lock()
+    }
+
+    // ---- What it is ---------------------------------------------------------------------------------------------
+
+    /// The namespace, with its slash.
+    #[must_use]
+    pub fn namespace(&self) -> &Str {
+        &self.inner.name
+    }
+
+    /// The id that the server gave, while connected. Another one after each reconnection, unless the session was recovered (B147).
+    #[must_use]
+    pub fn id(&self) -> Option<Str> {
+        self.core().state().machine.conn().id(self.inner.slot).cloned()
+    }
+
+    /// Whether the client is connected to the namespace.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.core().state().machine.conn().is_connected(self.inner.slot)
+    }
+
+    /// Whether the client is connected, or will be by itself as soon as it can.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.core().state().machine.conn().is_active(self.inner.slot)
+    }
+
+    /// Whether the last connection continued the session before it, with its id, rooms and missed events.
+    #[must_use]
+    pub fn recovered(&self) -> bool {
+        self.core().state().machine.conn().recovered(self.inner.slot)
+    }
+
+    /// How the connection travels, if there is one.
+    #[must_use]
+    pub fn transport(&self) -> Option<Transport> {
+        self.core().state().machine.transport()
+    }
+
+    /// Waits until the client is connected.
+    ///
+    /// # Errors
+    /// The first failure from now on, even if the client goes on trying; or that it does not try.
+    pub async fn connected(&self) -> Result<(), ConnectionError> {
+        let slot = self.inner.slot;
+        let before = self.core().state().machine.conn().failures(slot);
+        poll_fn(|cx| {
+            let mut state = self.core().state();
+            let conn = state.machine.conn();
+            if conn.is_connected(slot) {
+                return Poll::Ready(Ok(()));
+            }
+            let over = state.finished || state.machine.is_idle() || !conn.is_active(slot);
+            if over || conn.failures(slot) > before {
+                let error = conn.last_error(slot).cloned();
+                return Poll::Ready(Err(error.unwrap_or(ConnectionError::NotConnecting)));
+            }
+            state.watch(cx.waker());
+            Poll::Pending
+        })
+        .await
+    }
+
+    // ---- Sending ------------------------------------------------------------------------------------------------
+
+    /// Sends an event. A tuple is several arguments, `&()` is none, anything else that is `Serialize` is one; `Bytes` inside
+    /// becomes a binary attachment.
+    ///
+    /// Never waits, and never loses an event in silence: it is queued, kept while there is no connection, or given back. With
+    /// [`retries`](crate::ClientBuilder::retries) it is sent until the server acknowledges it.
+    ///
+    /// # Errors
+    /// [`EmitError::Full`] if too much waits already, and the others of [`EmitError`].
+    pub fn emit<A: Args + ?Sized>(&self, event: &str, args: &A) -> Result<(), EmitError> {
+        let ack = self.inner.retries.then(|| self.next_ack_id());
+        let packet = encode(|encoder| encoder.event(&self.inner.name, ack, event, args))?;
+        self.submit(Emit { ack, ..Emit::new(packet) }).map(|_| ())
+    }
+
+    /// As [`emit`](Self::emit), but waits for room instead of giving the event back.
+    ///
+    /// # Errors
+    /// Those of `emit`, without `Full`.
+    pub async fn emit_wait<A: Args + ?Sized>(&self, event: &str, args: &A) -> Result<(), EmitError> {
+        let mut result = self.emit(event, args);
+        while let Err(EmitError::Full(packet)) = result {
+            self.ready().await;
+            result = self.send_packet(packet);
+        }
+        result
+    }
+
+    /// Sends an event, and waits for the server's acknowledgement when awaited.
+    ///
+    /// ```ignore
+    /// let answer: String = socket.emit_with_ack("question", "?").timeout(Duration::from_secs(5)).await?;
+    /// ```
+    pub fn emit_with_ack<T>(&self, event: &str, args: &(impl Args + ?Sized)) -> EmitWithAck<T> {
+        let id = self.next_ack_id();
+        let packet = encode(|encoder| encoder.event(&self.inner.name, Some(id), event, args));
+        let packet = packet.map(|packet| (id, packet)).map_err(EmitError::from);
+        EmitWithAck { socket: self.clone(), packet, timeout: None, answer: PhantomData }
+    }
+
+    /// For events that are dropped if they cannot go out at once.
+    #[must_use]
+    pub fn volatile(&self) -> Volatile<'_> {
+        Volatile(self)
+    }
+
+    /// Sends a packet that [`EmitError::Full`] gave back.
+    ///
+    /// # Errors
+    /// As for [`emit`](Self::emit).
+    pub fn send_packet(&self, packet: Packet) -> Result<(), EmitError> {
+        self.submit(Emit { ack: packet.ack(), ..Emit::new(packet.into_encoded()) }).map(|_| ())
+    }
+
+    /// Waits until at most half of what may wait to be sent does, or the client is closed.
+    pub async fn ready(&self) {
+        poll_fn(|cx| {
+            let mut state = self.core().state();
+            let room = state.machine.conn().has_room(self.inner.slot);
+            if room || state.finished || state.machine.is_closed() {
+                return Poll::Ready(());
+            }
+            state.watch(cx.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Drops the events that wait to be sent. Who waits for their acknowledgements gets [`AckError::Dropped`](crate::AckError::Dropped).
+    pub fn clear_send_buffer(&self) {
+        let now = self.core().host.now();
+        self.lock().machine.clear_send_buffer(self.inner.slot, now);
+    }
+
+    pub(crate) fn next_ack_id(&self) -> u64 {
+        self.inner.next_ack.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn submit(&self, emit: Emit) -> Result<Emitted, EmitError> {
+        let (now, ack) = (self.core().host.now(), emit.ack);
+        let mut locked = self.lock();
+        if locked.finished {
+            return Err(EmitError::Disconnected);
+        }
+        locked.machine.emit(self.inner.slot, emit, now).map_err(|error| EmitError::from_client(error, ack))
+    }
+
+    /// Sends an event and says where its answer will arrive.
+    pub(crate) fn submit_with_ack(&self, id: u64, emit: Emit) -> Result<Arc<Answer>, EmitError> {
+        let answer = Arc::new(Answer::default());
+        let now = self.core().host.now();
+        let mut locked = self.lock();
+        if locked.finished {
+            return Err(EmitError::Disconnected);
+        }
+        locked.acks.insert((self.inner.slot, id), answer.clone());
+        if let Err(error) = locked.machine.emit(self.inner.slot, emit, now) {
+            locked.acks.remove(&(self.inner.slot, id));
+            return Err(EmitError::from_client(error, Some(id)));
+        }
+        Ok(answer)
+    }
+
+    pub(crate) fn forget_ack(&self, id: u64) {
+        let mut locked = self.lock();
+        if locked.acks.remove(&(self.inner.slot, id)).is_some() {
+            locked.machine.forget_ack(self.inner.slot, id);
+        }
+    }
+
+    // ---- Coming and going ---------------------------------------------------------------------------------------
+
+    /// Connects, after the server or this side has disconnected, or after the client gave up. Does nothing while
+    /// [`is_active`](Self::is_active) and trying, or once the client is closed.
+    pub fn connect(&self) {
+        let now = self.core().host.now();
+        let _ = self.lock().machine.connect(self.inner.slot, now);
+    }
+
+    /// Leaves the namespace, after what was emitted before. It stays so until [`connect`](Self::connect). Other namespaces of the client
+    /// are not touched; after the last one the connection is closed.
+    pub fn disconnect(&self) {
+        let now = self.core().host.now();
+        self.lock().machine.disconnect(self.inner.slot, now);
+    }
+
+    pub(crate) fn authenticate(&self, ticket: Ticket, auth: Result<Option<Str>, Str>) {
+        let now = self.core().host.now();
+        // Void if the connection was lost meanwhile; then it is asked for again.
+        let _ = self.lock().machine.authenticate(self.inner.slot, ticket, auth, now);
+    }
+
+    // ---- Handlers -----------------------------------------------------------------------------------------------
+
+    /// Adds a handler for an event. It takes the same extractors as a server's, with [`ClientSocket`] in place of `Socket`; the value
+    /// that it returns is the acknowledgement. Several for one event run one after another; events of a namespace are handled one after
+    /// another, in order.
+    pub fn on<M>(&self, event: impl Into<String>, handler: impl Handler<M, Self>) -> &Self {
+        self.inner.table.change(|table| table.on(event.into(), handler));
+        self
+    }
+
+    /// Adds a handler that is called once.
+    pub fn once<M>(&self, event: impl Into<String>, handler: impl Handler<M, Self>) -> &Self {
+        self.inner.table.change(|table| table.once(event.into(), handler));
+        self
+    }
+
+    /// Removes the handlers for an event.
+    pub fn off(&self, event: &str) -> &Self {
+        // Dropped without the lock: what handlers captured may use the socket.
+        drop(self.inner.table.change(|table| table.off(event)));
+        self
+    }
+
+    /// Adds a handler for every event, before the event's own handlers; also for events that have none.
+    pub fn on_any<M>(&self, handler: impl Handler<M, Self>) -> &Self {
+        self.inner.table.change(|table| table.on_any(handler));
+        self
+    }
+
+    /// Adds a function that is told when a handler fails: arguments that did not parse, an error that it returned, or a panic.
+    /// They are logged in any case.
+    pub fn on_error(&self, handler: impl Fn(&Self, &Error) + Send + Sync + 'static) -> &Self {
+        self.inner.table.change(|table| table.on_error(handler));
+        self
+    }
+
+    /// Adds a handler for when the client has connected, also again.
+    pub fn on_connect<M>(&self, handler: impl Handler<M, Self>) -> &Self {
+        self.hook(Hook::Connect, handler)
+    }
+
+    /// Adds a handler for when the client could not connect; it can ask for a [`ConnectionError`]. The client goes on trying, unless the
+    /// server has refused it.
+    pub fn on_connect_error<M>(&self, handler: impl Handler<M, Self>) -> &Self {
+        self.hook(Hook::ConnectError, handler)
+    }
+
+    /// Adds a handler for when the client was disconnected; it can ask for a [`DisconnectReason`](crate::DisconnectReason).
+    pub fn on_disconnect<M>(&self, handler: impl Handler<M, Self>) -> &Self {
+        self.hook(Hook::Disconnect, handler)
+    }
+
+    /// Adds a handler for when the client begins an attempt to connect again; it can ask for an [`Attempt`].
+    pub fn on_reconnect_attempt<M>(&self, handler: impl Handler<M, Self>) -> &Self {
+        self.hook(Hook::ReconnectAttempt, handler)
+    }
+
+    /// Adds a handler for when there is a connection to the server again; it can ask for an [`Attempt`], the number of attempts.
+    pub fn on_reconnect<M>(&self, handler: impl Handler<M, Self>) -> &Self {
+        self.hook(Hook::Reconnect, handler)
+    }
+
+    /// Adds a handler for when such an attempt has failed; it can ask for a [`ConnectionError`].
+    pub fn on_reconnect_error<M>(&self, handler: impl Handler<M, Self>) -> &Self {
+        self.hook(Hook::ReconnectError, handler)
+    }
+
+    /// Adds a handler for when the client gives up, after [`reconnection_attempts`](crate::ClientBuilder::reconnection_attempts).
+    pub fn on_reconnect_failed<M>(&self, handler: impl Handler<M, Self>) -> &Self {
+        self.hook(Hook::ReconnectFailed, handler)
+    }
+
+    fn hook<M>(&self, hook: Hook, handler: impl Handler<M, Self>) -> &Self {
+        self.inner.hooks.change(|hooks| hooks.add(hook, handler));
+        self
+    }
+
+    // ---- Receiving ----------------------------------------------------------------------------------------------
+
+    /// The next event for which there is no handler; `None` once no more can come, because the client is closed, was sent away or has given
+    /// up.
+    ///
+    /// Events wait for this call, also while the client reconnects; it can be dropped without losing one. If it is never called, the last 1024 are kept, or none if the socket
+    /// has handlers.
+    pub async fn recv(&self) -> Option<Incoming> {
+        poll_fn(|cx| Incoming::poll(self, cx)).await
+    }
+
+    /// [`recv`](Self::recv) as a stream.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events(self.clone())
+    }
+}
+
+impl PartialEq for ClientSocket {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+}
+
+impl Eq for ClientSocket {}
+
+impl Peer for ClientSocket {
+    fn log_id(&self) -> impl fmt::Display {
+        self.id().unwrap_or_default()
+    }
+
+    fn namespace_name(&self) -> &Str {
+        &self.inner.name
+    }
+
+    fn send_ack(&self, id: u64, packet: Packet) -> Result<(), EmitError> {
+        let Some(ack) = self.answers.filter(|ack| ack.id() == id) else { return Err(EmitError::Disconnected) };
+        let sent = self.lock().machine.ack(self.inner.slot, ack, packet.into_encoded());
+        sent.map_err(|error| EmitError::from_client(error, None))
+    }
+
+    fn states(&self) -> &States {
+        &self.core().states
+    }
+
+    fn report(&self, error: &Error) {
+        self.inner.table.get().report(self, error);
+    }
+}
+
+impl From<ClientSocket> for Side {
+    fn from(socket: ClientSocket) -> Self {
+        Self::Client(socket)
+    }
+}
+
+impl FromContext<Self> for ClientSocket {
+    fn from_context(context: &mut Context<Self>) -> Result<Self, Rejection> {
+        Ok(context.socket.clone())
+    }
+}
+
+impl FromContext<ClientSocket> for ConnectionError {
+    fn from_context(context: &mut Context<ClientSocket>) -> Result<Self, Rejection> {
+        match &context.what {
+            What::ConnectError(error) => Ok(error.clone()),
+            _ => Err(Rejection::Missing("ConnectionError")),
+        }
+    }
+}
+
+/// How often the client has tried to connect again since it was last connected; for
+/// [`on_reconnect_attempt`](ClientSocket::on_reconnect_attempt) and [`on_reconnect`](ClientSocket::on_reconnect).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt(pub u32);
+
+impl FromContext<ClientSocket> for Attempt {
+    fn from_context(context: &mut Context<ClientSocket>) -> Result<Self, Rejection> {
+        match context.what {
+            What::Attempt(attempt) => Ok(Self(attempt)),
+            _ => Err(Rejection::Missing("Attempt")),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What a client is about to send, of all its namespaces, in order.
+
+use alloc::collections::VecDeque;
+
+use crate::engine::Encoded;
+use crate::socket::conn::Slot;
+
+/// Packets that no transport has taken yet. They stay here and not in the session, because what was not sent when a connection is
+/// lost can be sent over the next one.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    packets: VecDeque<(Slot, Encoded, Kind)>,
+    bytes: usize,
+}
+
+/// What a packet is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// An event, with the id of the acknowledgement that is asked for.
+    Event(Option<u64>),
+    /// A try of an event of the queue of `retries`.
+    Retry(u64),
+    /// A packet of the protocol's own, or an acknowledgement: it makes no sense on another connection.
+    Own,
+}
+
+const ENTRY: usize = size_of::<(Slot, Encoded, Kind)>();
+
+impl Outbox {
+    pub(super) fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether an event fits; one always does.
+    pub(super) fn has_room(&self, packet: &Encoded, limit: usize) -> bool {
+        self.packets.is_empty() || self.bytes.saturating_add(packet.len() + ENTRY) <= limit
+    }
+
+    pub(super) fn push(&mut self, slot: Slot, packet: Encoded, kind: Kind) {
+        self.bytes += packet.len() + ENTRY;
+        self.packets.push_back((slot, packet, kind));
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Encoded> {
+        let (_, packet, _) = self.packets.pop_front()?;
+        self.bytes -= packet.len() + ENTRY;
+        // A burst leaves a large buffer behind.
+        if self.packets.is_empty() && self.packets.capacity() > 64 {
+            self.packets = VecDeque::new();
+        }
+        Some(packet)
+    }
+
+    /// A try that is no longer wanted.
+    pub(super) fn remove_retry(&mut self, slot: Slot, ack: u64) {
+        let unwanted = |of: &Slot, kind: &Kind| *of == slot && *kind == Kind::Retry(ack);
+        if let Some(at) = self.packets.iter().position(|(of, _, kind)| unwanted(of, kind)) {
+            if let Some((_, packet, _)) = self.packets.remove(at) {
+                self.bytes -= packet.len() + ENTRY;
+            }
+        }
+    }
+
+    /// Takes what belongs to one namespace.
+    pub(super) fn take(&mut self, slot: Slot) -> VecDeque<(Encoded, Kind)> {
+        let mut taken = VecDeque::new();
+        let bytes = &mut self.bytes;
+        self.packets.retain_mut(|(of, packet, kind)| {
+            let keep = *of != slot;
+            if !keep {
+                *bytes -= packet.len() + ENTRY;
+                taken.push_back((packet.clone(), *kind));
+            }
+            keep
+        });
+        taken
+    }
+}
