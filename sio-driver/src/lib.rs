@@ -73,39 +73,25 @@
 //! ```
 
 mod ack;
-mod dispatch;
+mod encode;
 mod error;
-mod extract;
-mod handler;
-mod handshake;
-mod http;
-mod namespace;
-mod operator;
-mod pump;
-mod reply;
+mod handlers;
 mod runtime;
-mod serve;
 mod server;
-mod shard;
-mod socket;
+mod wakers;
 mod websocket;
 
-pub use ack::{AckError, AckResponse, EmitWithAck};
+pub use ack::{AckError, EmitWithAck};
 pub use error::{EmitError, Error, Packet, Rejection};
-pub use extract::{Ack, Auth, Data, Event, FromContext, State};
-pub use handler::{Context, Handler, Middleware};
-pub use handshake::Handshake;
-pub use http::Body;
-pub use namespace::Namespace;
-pub use operator::{BroadcastWithAck, Operator};
-pub use reply::IntoReply;
+pub use handlers::{Ack, Context, Data, Event, FromContext, Handler, IntoReply, Peer, State};
 pub use runtime::{BoxFuture, Runtime, Timer};
-pub use serve::{serve, serve_connection};
-pub use server::{Server, ServerBuilder};
+pub use server::{
+    AckResponse, Auth, Body, BroadcastWithAck, Handshake, Middleware, Namespace, Operator, Server,
+    ServerBuilder, Socket, serve, serve_connection,
+};
 pub use sio_proto::engine::{CloseReason, Cors, Overflow, Transport};
 pub use sio_proto::hub::Room;
 pub use sio_proto::server::Delivery;
 pub use sio_proto::socket::payload::DecodeError;
 pub use sio_proto::socket::{Args, ConnectError, DisconnectReason, EncodeError, Payload};
 pub use sio_proto::{Instant, SocketId, Str};
-pub use socket::Socket;

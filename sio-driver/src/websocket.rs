@@ -14,13 +14,15 @@ use tungstenite::{Error, Message as WsMessage, error::ProtocolError};
 
 /// The read buffer of a connection, allocated as long as the connection lasts.
 const READ_BUFFER: usize = 4 << 10;
+/// Bytes that a pump gathers before they are flushed.
+pub(crate) const WRITE_BATCH: usize = 64 << 10;
 
 /// Small buffers: most connections are idle most of the time. What is written is gathered by the pump, so the library's own
 /// threshold must not get in its way.
 pub(crate) fn config(max_message: usize) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(crate::pump::WRITE_BATCH)
+        .write_buffer_size(WRITE_BATCH)
         .max_message_size(Some(max_message))
         .max_frame_size(Some(max_message))
 }

@@ -1,6 +1,5 @@
 //! Runs the handlers of one connection: each socket's events one after another, in order.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,14 +10,11 @@ use sio_proto::hub::SocketKey;
 use sio_proto::server::{ConnId, Event};
 use sio_proto::socket::{AckError, ConnectError, DisconnectReason, Payload};
 
-use crate::handler::{Context, What};
-use crate::namespace::Table;
+use crate::handlers::{self, Context, Lanes, What, find};
 use crate::runtime::BoxFuture;
-use crate::shard::{Shard, State};
-use crate::socket::{Socket, SocketInner};
-
-/// How many events are handled in one poll, before other tasks get theirs. One POST can hold a hundred thousand.
-const BATCH: usize = 256;
+use crate::server::Socket;
+use crate::server::shard::{Shard, State};
+use crate::server::socket::SocketInner;
 
 /// The right to run the handlers of one connection; one holder at a time.
 ///
@@ -27,19 +23,8 @@ const BATCH: usize = 256;
 pub(crate) struct Dispatcher {
     shard: Arc<Shard>,
     conn: ConnId,
-    lanes: Vec<Lane>,
+    lanes: Lanes<Job>,
     new: bool,
-}
-
-/// A socket whose handlers wait.
-struct Lane {
-    key: SocketKey,
-    running: Vec<BoxFuture<Option<u64>>>,
-    /// How many events may be handled at once.
-    limit: usize,
-    /// Whether what runs must be alone: connect and disconnect handlers.
-    alone: bool,
-    queue: VecDeque<Job>,
 }
 
 struct Job {
@@ -56,7 +41,7 @@ enum Work {
 impl Dispatcher {
     /// The caller must have set `dispatching` on the connection.
     pub(crate) fn new(shard: Arc<Shard>, conn: ConnId) -> Self {
-        Self { shard, conn, lanes: Vec::new(), new: true }
+        Self { shard, conn, lanes: Lanes::new(), new: true }
     }
 
     /// Whether it has not been polled since it was claimed.
@@ -67,76 +52,7 @@ impl Dispatcher {
     /// Runs what can be run. Ready when nothing is left; the right is then given up.
     pub(crate) fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         self.new = false;
-        self.poll_lanes(cx);
-        let mut handled = 0;
-        while let Some(job) = self.next(cx) {
-            self.submit(job, cx);
-            handled += 1;
-            if handled == BATCH {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-        }
-        if self.lanes.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-    }
-
-    fn poll_lanes(&mut self, cx: &mut TaskContext<'_>) {
-        let mut at = 0;
-        while let Some(lane) = self.lanes.get_mut(at) {
-            lane.running.retain_mut(|future| future.as_mut().poll(cx).is_pending());
-            while lane.takes_next() {
-                let Some(job) = lane.queue.pop_front() else { break };
-                lane.start(job, cx);
-            }
-            if lane.running.is_empty() {
-                self.lanes.swap_remove(at);
-            } else {
-                at += 1;
-            }
-        }
-    }
-
-    fn submit(&mut self, job: Job, cx: &mut TaskContext<'_>) {
-        let key = job.socket.0.key;
-        if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.key == key) {
-            lane.queue.push_back(job);
-            while lane.takes_next() {
-                let Some(job) = lane.queue.pop_front() else { break };
-                lane.start(job, cx);
-            }
-            return;
-        }
-        let limit = job.socket.0.table.concurrency();
-        let alone = job.is_alone();
-        let Some(mut future) = job.run() else { return };
-        if future.as_mut().poll(cx).is_pending() {
-            let running = Vec::from([future]);
-            self.lanes.push(Lane { key, running, limit, alone, queue: VecDeque::new() });
-        }
-    }
-
-    /// The next work from the machine. If there is none, either waits for more, or gives the right up.
-    fn next(&mut self, cx: &TaskContext<'_>) -> Option<Job> {
-        let full = self.lanes.iter().filter(|lane| !lane.takes_more());
-        let busy: Vec<SocketKey> = full.map(|lane| lane.key).collect();
-        let mut wakers = Vec::new();
-        let mut locked = self.shard.lock();
-        locked.attend(self.conn);
-        let mut job = None;
-        while job.is_none() {
-            let Some(event) = locked.machine.poll_event(self.conn, &busy) else { break };
-            job = resolve(&self.shard, &mut locked, self.conn, event, &mut wakers);
-        }
-        if let (None, Some(conn)) = (&job, locked.conns.get_mut(self.conn)) {
-            if self.lanes.is_empty() {
-                conn.dispatching = false;
-            } else {
-                conn.dispatcher = Some(cx.waker().clone());
-            }
-        }
-        drop(locked);
-        wakers.into_iter().for_each(Waker::wake);
-        job
+        self.lanes.poll(cx, |lanes, cx| next(&self.shard, self.conn, lanes, cx))
     }
 }
 
@@ -148,27 +64,27 @@ impl Future for Dispatcher {
     }
 }
 
-impl Lane {
-    fn takes_more(&self) -> bool {
-        self.queue.is_empty() && !self.alone && self.running.len() < self.limit
+/// The next work from the machine. If there is none, either waits for more, or gives the right up.
+fn next(shard: &Arc<Shard>, conn: ConnId, lanes: &Lanes<Job>, cx: &TaskContext<'_>) -> Option<Job> {
+    let busy: Vec<SocketKey> = lanes.busy().collect();
+    let mut wakers = Vec::new();
+    let mut locked = shard.lock();
+    locked.attend(conn);
+    let mut job = None;
+    while job.is_none() {
+        let Some(event) = locked.machine.poll_event(conn, &busy) else { break };
+        job = resolve(shard, &mut locked, conn, event, &mut wakers);
     }
-
-    fn takes_next(&self) -> bool {
-        match self.queue.front() {
-            None => false,
-            Some(job) if job.is_alone() => self.running.is_empty(),
-            Some(_) => self.running.is_empty() || (!self.alone && self.running.len() < self.limit),
+    if let (None, Some(conn)) = (&job, locked.conns.get_mut(conn)) {
+        if lanes.is_empty() {
+            conn.dispatching = false;
+        } else {
+            conn.dispatcher = Some(cx.waker().clone());
         }
     }
-
-    fn start(&mut self, job: Job, cx: &mut TaskContext<'_>) {
-        self.alone = job.is_alone();
-        if let Some(mut future) = job.run()
-            && future.as_mut().poll(cx).is_pending()
-        {
-            self.running.push(future);
-        }
-    }
+    drop(locked);
+    wakers.into_iter().for_each(Waker::wake);
+    job
 }
 
 /// Turns an event into work; what needs no handler is done here.
@@ -189,14 +105,14 @@ fn resolve(
                 return None;
             };
             let handshake = state.conns.get(conn)?.handshake.clone();
-            let table = namespace.table();
+            let handlers = namespace.handlers();
             let socket = Arc::new(SocketInner {
                 shard: shard.clone(),
                 server,
                 key,
                 id,
                 namespace,
-                table,
+                handlers,
                 own: Default::default(),
                 handshake,
                 auth,
@@ -246,7 +162,7 @@ fn answer(
     let Some(from) = state.sockets.get(&socket) else { return };
     let key = (from.namespace.id(), id);
     if let Some((slot, remaining)) = state.acks.get_mut(&key) {
-        wakers.extend(slot.answer(from.id, result));
+        wakers.extend(slot.answer((from.id, result)));
         *remaining -= 1;
         if *remaining == 0 {
             state.acks.remove(&key);
@@ -254,13 +170,22 @@ fn answer(
     }
 }
 
-impl Job {
-    /// Whether no other handler of the socket may run beside it.
+impl handlers::Job for Job {
+    type Key = SocketKey;
+
+    fn key(&self) -> SocketKey {
+        self.socket.0.key
+    }
+
+    fn limit(&self) -> usize {
+        self.socket.0.handlers.concurrency()
+    }
+
+    /// Connect and disconnect handlers.
     fn is_alone(&self) -> bool {
         !matches!(self.what, Work::Event { .. })
     }
 
-    /// The handlers' future, unless there is nothing to run.
     fn run(self) -> Option<BoxFuture<Option<u64>>> {
         let Self { socket, what } = self;
         match what {
@@ -275,7 +200,7 @@ impl Job {
                     return None;
                 }
                 tracing::debug!(socket = %socket.id(), namespace = %socket.namespace().name(), %reason, "disconnected");
-                if socket.0.table.disconnect.is_empty() {
+                if socket.0.handlers.disconnect.is_empty() {
                     return None;
                 }
                 Some(Box::pin(disconnect(socket, reason)))
@@ -286,10 +211,10 @@ impl Job {
 
 /// Asks the middlewares, lets the client in or not, and runs the connect handlers.
 async fn connect(socket: Socket) -> Option<u64> {
-    let table = socket.0.table.clone();
+    let handlers = socket.0.handlers.clone();
     let (shard, key) = (&socket.0.shard, socket.0.key);
     let context = || Context { socket: socket.clone(), what: What::Connect };
-    for middleware in &table.middlewares {
+    for middleware in &handlers.middlewares {
         if let Err(error) = middleware.call(context()).await {
             tracing::debug!(socket = %socket.id(), namespace = %socket.namespace().name(), %error, "refused");
             let now = shard.now();
@@ -306,14 +231,14 @@ async fn connect(socket: Socket) -> Option<u64> {
     shard.lock().machine.accept(key, now).ok()?;
     socket.0.accepted.store(true, Ordering::Release);
     tracing::debug!(socket = %socket.id(), namespace = %socket.namespace().name(), "connected");
-    for handler in &table.connect {
+    for handler in &handlers.connect {
         handler.call(context()).await;
     }
     None
 }
 
 async fn disconnect(socket: Socket, reason: DisconnectReason) -> Option<u64> {
-    for handler in &socket.0.table.disconnect {
+    for handler in &socket.0.handlers.disconnect {
         handler.call(Context { socket: socket.clone(), what: What::Disconnect(reason) }).await;
     }
     None
@@ -321,40 +246,10 @@ async fn disconnect(socket: Socket, reason: DisconnectReason) -> Option<u64> {
 
 fn run_event(socket: Socket, payload: Payload, ack: Option<u64>) -> Option<BoxFuture<Option<u64>>> {
     let name = payload.name()?;
-    let table = &socket.0.table;
-    let own =
-        socket.0.own.get().map(|own| own.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone());
-    let own = own.as_deref().and_then(|own: &Table| own.events.get(&*name));
-    // The usual case, one handler, needs no chain around it.
-    match (table.events.get(&*name).map(Vec::as_slice), own, table.any.as_slice()) {
-        (None, None, []) => {
-            tracing::debug!(socket = %socket.id(), event = %name, "no handler");
-            None
-        }
-        (Some([handler]), None, []) => {
-            let handler = handler.clone();
-            drop(name);
-            Some(handler.call(Context { socket, what: What::Event { payload, ack } }))
-        }
-        (named, own, any) => {
-            let any = any.to_vec();
-            let named = named.unwrap_or_default().iter().chain(own.into_iter().flatten()).cloned();
-            let named: Vec<_> = named.collect();
-            drop(name);
-            Some(Box::pin(async move {
-                let context = |ack| {
-                    let what = What::Event { payload: payload.clone(), ack };
-                    Context { socket: socket.clone(), what }
-                };
-                for handler in any {
-                    handler.call(context(None)).await;
-                }
-                let mut ack = ack;
-                for handler in named {
-                    ack = handler.call(context(ack)).await;
-                }
-                ack
-            }))
-        }
-    }
+    let Some(found) = find(&name, Some(&socket.0.handlers.table), socket.0.own.get()) else {
+        tracing::debug!(socket = %socket.id(), event = %name, "no handler");
+        return None;
+    };
+    drop(name);
+    Some(found.run(socket, payload, ack))
 }

@@ -8,13 +8,13 @@ use serde::Serialize;
 use sio_proto::Str;
 use sio_proto::socket::Payload;
 
+use super::extract::acknowledge;
+use super::{Data, Peer};
 use crate::error::{EmitError, Error};
-use crate::extract::{Data, acknowledge};
-use crate::socket::Socket;
 
 /// What a handler may return.
 ///
-/// `()` is no acknowledgement; a value is one, if the client asked for it; a tuple is one with several values. For a type of
+/// `()` is no acknowledgement; a value is one, if the sender asked for it; a tuple is one with several values. For a type of
 /// your own return [`Data`]`(value)`. `Result<_, Error>` is any of these, or an error that is reported.
 #[diagnostic::on_unimplemented(
     message = "a handler cannot return `{Self}`",
@@ -27,43 +27,43 @@ pub trait IntoReply {
     /// # Errors
     /// What is to be reported.
     #[doc(hidden)]
-    fn into_reply(self, socket: &Socket, ack: Option<u64>) -> Result<Option<u64>, Error>;
+    fn into_reply<S: Peer>(self, socket: &S, ack: Option<u64>) -> Result<Option<u64>, Error>;
 }
 
 impl IntoReply for () {
-    fn into_reply(self, _: &Socket, ack: Option<u64>) -> Result<Option<u64>, Error> {
+    fn into_reply<S: Peer>(self, _: &S, ack: Option<u64>) -> Result<Option<u64>, Error> {
         Ok(ack)
     }
 }
 
 impl<T: IntoReply> IntoReply for Result<T, Error> {
-    fn into_reply(self, socket: &Socket, ack: Option<u64>) -> Result<Option<u64>, Error> {
+    fn into_reply<S: Peer>(self, socket: &S, ack: Option<u64>) -> Result<Option<u64>, Error> {
         self?.into_reply(socket, ack)
     }
 }
 
 impl IntoReply for Payload {
-    fn into_reply(self, socket: &Socket, ack: Option<u64>) -> Result<Option<u64>, Error> {
+    fn into_reply<S: Peer>(self, socket: &S, ack: Option<u64>) -> Result<Option<u64>, Error> {
         reply(socket, ack, |id| acknowledge(socket, id, &self))
     }
 }
 
 impl<T: Serialize> IntoReply for Data<T> {
-    fn into_reply(self, socket: &Socket, ack: Option<u64>) -> Result<Option<u64>, Error> {
+    fn into_reply<S: Peer>(self, socket: &S, ack: Option<u64>) -> Result<Option<u64>, Error> {
         reply(socket, ack, |id| acknowledge(socket, id, &self.0))
     }
 }
 
-fn reply(
-    socket: &Socket,
+fn reply<S: Peer>(
+    socket: &S,
     ack: Option<u64>,
     send: impl FnOnce(u64) -> Result<(), EmitError>,
 ) -> Result<Option<u64>, Error> {
     match ack.map(|id| send(id).map_err(|error| (id, error))) {
-        // A client that has left does not miss its acknowledgement.
+        // A peer that has left does not miss its acknowledgement.
         None | Some(Ok(()) | Err((_, EmitError::Disconnected))) => Ok(None),
         Some(Err((id, error))) => {
-            tracing::debug!(socket = %socket.id(), id, "acknowledgement was not sent");
+            tracing::debug!(socket = %socket.log_id(), id, "acknowledgement was not sent");
             Err(error.into())
         }
     }
@@ -73,7 +73,7 @@ macro_rules! values {
     ($([$($param:ident),*] $type:ty;)*) => {
         $(
             impl<$($param: Serialize),*> IntoReply for $type {
-                fn into_reply(self, socket: &Socket, ack: Option<u64>) -> Result<Option<u64>, Error> {
+                fn into_reply<S: Peer>(self, socket: &S, ack: Option<u64>) -> Result<Option<u64>, Error> {
                     Data(self).into_reply(socket, ack)
                 }
             }
@@ -89,13 +89,13 @@ values! {
 }
 
 impl IntoReply for Bytes {
-    fn into_reply(self, socket: &Socket, ack: Option<u64>) -> Result<Option<u64>, Error> {
+    fn into_reply<S: Peer>(self, socket: &S, ack: Option<u64>) -> Result<Option<u64>, Error> {
         Data(Raw(self)).into_reply(socket, ack)
     }
 }
 
 impl IntoReply for Str {
-    fn into_reply(self, socket: &Socket, ack: Option<u64>) -> Result<Option<u64>, Error> {
+    fn into_reply<S: Peer>(self, socket: &S, ack: Option<u64>) -> Result<Option<u64>, Error> {
         Data(self.as_str()).into_reply(socket, ack)
     }
 }

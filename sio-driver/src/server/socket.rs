@@ -1,27 +1,27 @@
 //! [`Socket`]: one client in one namespace.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
 use sio_proto::engine::Encoded;
 use sio_proto::hub::{Room, Scope, SocketKey};
-use sio_proto::socket::{Args, DisconnectReason, EncodeError, Encoder};
+use sio_proto::socket::{Args, DisconnectReason};
 use sio_proto::{SocketId, Str};
 
-use crate::ack::{AckSlot, Answers, EmitWithAck};
-use crate::error::{EmitError, Packet};
-use crate::handler::Handler;
-use crate::handshake::Handshake;
-use crate::namespace::{Namespace, Table};
-use crate::operator::Operator;
-use crate::server::Shared;
-use crate::shard::{Shard, enlist};
+use crate::ack::EmitWithAck;
+use crate::encode::encode;
+use crate::error::{EmitError, Error, Packet};
+use crate::handlers::{Handler, Live, Peer, States, Table};
+use crate::server::acks::{Answers, Slot};
+use crate::server::namespace::Handlers;
+use crate::server::shard::Shard;
+use crate::server::{Handshake, Namespace, Operator, Shared};
+use crate::wakers::enlist;
 
 /// One client in one namespace. Cloning gives another handle to the same client.
 ///
@@ -37,9 +37,9 @@ pub(crate) struct SocketInner {
     pub(crate) id: SocketId,
     pub(crate) namespace: Namespace,
     /// The namespace's handlers as they were when the client connected.
-    pub(crate) table: Arc<Table>,
+    pub(crate) handlers: Arc<Handlers>,
     /// Handlers of this socket alone.
-    pub(crate) own: OnceLock<RwLock<Arc<Table>>>,
+    pub(crate) own: OnceLock<Live<Table<Socket>>>,
     pub(crate) handshake: Arc<Handshake>,
     pub(crate) auth: Option<Str>,
     pub(crate) accepted: AtomicBool,
@@ -51,21 +51,6 @@ impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Socket").field("id", &self.id()).field("namespace", &self.0.namespace.name()).finish()
     }
-}
-
-thread_local! {
-    static ENCODER: RefCell<Encoder> = const { RefCell::new(Encoder::new()) };
-}
-
-/// Encodes with the thread's buffer.
-pub(crate) fn encode(
-    with: impl FnOnce(&mut Encoder) -> Result<Encoded, EncodeError>,
-) -> Result<Encoded, EncodeError> {
-    ENCODER.with(|encoder| match encoder.try_borrow_mut() {
-        Ok(mut encoder) => with(&mut encoder),
-        // A `Serialize` implementation that emits something itself.
-        Err(_) => with(&mut Encoder::new()),
-    })
 }
 
 impl Socket {
@@ -140,8 +125,7 @@ impl Socket {
         packet: Encoded,
         timeout: Option<Duration>,
     ) -> Result<Answers, EmitError> {
-        let slot = Arc::new(AckSlot::default());
-        slot.expect(1);
+        let slot = Arc::new(Slot::new(Some(1)));
         let deadline = timeout.map(|timeout| self.0.shard.now() + timeout);
         let mut locked = self.0.shard.lock();
         locked.machine.emit_with_ack(self.0.key, packet, id, deadline)?;
@@ -230,21 +214,69 @@ impl Socket {
     /// Adds a handler for events of this client alone. It runs after the namespace's handlers for the same event. Ignored once
     /// the client has left.
     pub fn on<M>(&self, event: impl Into<String>, handler: impl Handler<M>) -> &Self {
-        let own = self.0.own.get_or_init(RwLock::default);
-        let mut table = own.write().unwrap_or_else(PoisonError::into_inner);
-        if self.0.left.get().is_none() {
-            Arc::make_mut(&mut table).on(event.into(), handler);
+        self.change_own(|table| table.on(event.into(), handler))
+    }
+
+    /// As [`on`](Self::on), but the handler is called for one event at most: the next one. Arguments that do not parse use it up.
+    pub fn once<M>(&self, event: impl Into<String>, handler: impl Handler<M>) -> &Self {
+        self.change_own(|table| table.once(event.into(), handler))
+    }
+
+    /// Removes the handlers that [`on`](Self::on) and [`once`](Self::once) added for this event; those of the namespace stay.
+    pub fn off(&self, event: &str) -> &Self {
+        if let Some(own) = self.0.own.get() {
+            // Dropped without the lock: what handlers captured may use the socket.
+            let removed = own.change(|table| table.off(event));
+            drop(removed);
         }
+        self
+    }
+
+    /// Adds a handler for every event of this client alone, before the event's own handlers; also for events that have none.
+    /// Ignored once the client has left.
+    pub fn on_any<M>(&self, handler: impl Handler<M>) -> &Self {
+        self.change_own(|table| table.on_any(handler))
+    }
+
+    fn change_own(&self, change: impl FnOnce(&mut Table<Self>)) -> &Self {
+        let own = self.0.own.get_or_init(Live::default);
+        own.change(|table| {
+            if self.0.left.get().is_none() {
+                change(table);
+            }
+        });
         self
     }
 
     /// Drops the handlers of this client alone, for they may hold the socket that holds them.
     pub(crate) fn forget_handlers(&self) {
         if let Some(own) = self.0.own.get() {
-            let table = std::mem::take(&mut *own.write().unwrap_or_else(PoisonError::into_inner));
-            // Dropped without the lock: what they captured may use the socket.
+            // Dropped without the lock, as above.
+            let table = own.change(std::mem::take);
             drop(table);
         }
+    }
+}
+
+impl Peer for Socket {
+    fn log_id(&self) -> impl fmt::Display {
+        self.0.id
+    }
+
+    fn namespace_name(&self) -> &Str {
+        self.0.namespace.name()
+    }
+
+    fn send_ack(&self, _: u64, packet: Packet) -> Result<(), EmitError> {
+        self.send_packet(packet)
+    }
+
+    fn states(&self) -> &States {
+        &self.0.server.state
+    }
+
+    fn report(&self, error: &Error) {
+        self.0.handlers.table.report(self, error);
     }
 }
 

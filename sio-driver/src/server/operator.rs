@@ -1,21 +1,18 @@
 //! [`Operator`]: who is meant, and what to do with them.
 
-use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use sio_proto::engine::Encoded;
 use sio_proto::hub::{Room, Scope};
 use sio_proto::server::{Broadcast, Delivery, Op};
 use sio_proto::socket::Args;
 
-use crate::ack::{AckResponse, AckSlot, Answers};
+use crate::encode::encode;
 use crate::error::EmitError;
-use crate::namespace::Namespace;
-use crate::runtime::BoxFuture;
-use crate::socket::encode;
+use crate::server::acks::{Answers, Slot};
+use crate::server::{BroadcastWithAck, Namespace};
 
 /// A selection of clients of one namespace, and what can be done to all of them.
 ///
@@ -110,8 +107,8 @@ impl Operator {
         total
     }
 
-    fn send_with_ack(&self, ack: u64, packet: Encoded, timeout: Duration) -> Answers {
-        let slot = Arc::new(AckSlot::default());
+    pub(super) fn send_with_ack(&self, ack: u64, packet: Encoded, timeout: Duration) -> Answers {
+        let slot = Arc::new(Slot::new(None));
         let id = self.namespace.id();
         let mut expected = 0;
         self.namespace.shards(|shard| {
@@ -127,41 +124,5 @@ impl Operator {
         });
         slot.expect(expected);
         Answers { slot, namespace: self.namespace.clone(), id: ack, single: None }
-    }
-}
-
-/// A broadcast that asks for acknowledgements: [`Operator::emit_with_ack`]. It is sent when it is awaited.
-#[must_use = "the event is sent when this is awaited"]
-#[derive(Debug)]
-pub struct BroadcastWithAck<T> {
-    operator: Operator,
-    packet: Result<(u64, Encoded), EmitError>,
-    timeout: Duration,
-    answer: PhantomData<fn() -> T>,
-}
-
-impl<T> BroadcastWithAck<T> {
-    /// How long to wait for each answer. Default: 5 s.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-}
-
-impl<T: DeserializeOwned + Send + 'static> IntoFuture for BroadcastWithAck<T> {
-    type Output = Result<Vec<AckResponse<T>>, EmitError>;
-    type IntoFuture = BoxFuture<Self::Output>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        let Self { operator, packet, timeout, .. } = self;
-        Box::pin(async move {
-            let (ack, packet) = packet?;
-            let answers = operator.send_with_ack(ack, packet, timeout).await;
-            let parse = |(socket, answer): (_, Result<sio_proto::socket::Payload, _>)| AckResponse {
-                socket,
-                result: answer.map_err(Into::into).and_then(|payload| Ok(payload.deserialize()?)),
-            };
-            Ok(answers.into_iter().map(parse).collect())
-        })
     }
 }

@@ -15,8 +15,9 @@ use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 
-use crate::http::{self as front, Body};
-use crate::runtime::{HyperTimer, Runtime, Timer as _};
+use crate::runtime::{Runtime, Timer as _};
+use crate::server::host::HyperTimer;
+use crate::server::http::{self as front, Body};
 use crate::server::{Server, Shared};
 
 /// How long to wait after `accept` failed for want of resources, such as file descriptors.

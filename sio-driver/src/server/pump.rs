@@ -20,18 +20,15 @@ use tracing::Instrument as _;
 use tungstenite::Message as WsMessage;
 use tungstenite::protocol::{CloseFrame, Role};
 
-use crate::dispatch::Dispatcher;
-use crate::handshake::Handshake;
-use crate::server::Shared;
-use crate::shard::{ConnState, Shard};
-use crate::websocket::{self, End, Io};
+use crate::server::dispatch::Dispatcher;
+use crate::server::shard::{ConnState, Shard};
+use crate::server::{Handshake, Shared};
+use crate::websocket::{self, End, Io, WRITE_BATCH};
 
 /// Messages read before they are handled.
 const READ_BATCH: usize = 64;
 /// Bytes of messages read before they are handled; one message more at most.
 const READ_BYTES: usize = 256 << 10;
-/// Bytes gathered before they are flushed.
-pub(crate) const WRITE_BATCH: usize = 64 << 10;
 /// Turns in one poll, before other tasks get theirs.
 const TURNS: usize = 8;
 

@@ -21,10 +21,8 @@ use sio_proto::engine::{
 use sio_proto::server::{Admission, ConnId};
 use tracing::Instrument as _;
 
-use crate::handshake::Handshake;
-use crate::pump;
-use crate::server::Shared;
-use crate::shard::{ConnState, Shard};
+use crate::server::shard::{ConnState, Shard};
+use crate::server::{Handshake, Shared, pump};
 
 /// The body of an answer.
 pub type Body = Full<Bytes>;

@@ -1,9 +1,8 @@
 //! [`Namespace`]: handlers, and broadcasts to everyone who is there.
 
-use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
 use sio_proto::Str;
 use sio_proto::hub::{NamespaceId, Room, Scope};
@@ -11,10 +10,10 @@ use sio_proto::server::Delivery;
 use sio_proto::socket::Args;
 
 use crate::error::{EmitError, Error};
-use crate::handler::{Erased, ErasedMiddleware, Handler, Middleware, catch};
-use crate::operator::Operator;
-use crate::shard::Shard;
-use crate::socket::Socket;
+use crate::handlers::{Erased, Handler, Live, Table};
+use crate::server::middleware::ErasedMiddleware;
+use crate::server::shard::Shard;
+use crate::server::{Middleware, Operator, Socket};
 
 /// A namespace of a server. Cloning gives another handle.
 ///
@@ -26,30 +25,22 @@ pub struct Namespace(Arc<Inner>);
 struct Inner {
     name: Str,
     id: NamespaceId,
-    table: RwLock<Arc<Table>>,
+    handlers: Live<Handlers>,
     ack_ids: AtomicU64,
     shards: Arc<[Arc<Shard>]>,
 }
 
-/// What to call when something happens.
+/// What to call when something happens in a namespace.
 #[derive(Clone, Default)]
-pub(crate) struct Table {
+pub(crate) struct Handlers {
     pub(crate) middlewares: Vec<ErasedMiddleware>,
-    pub(crate) connect: Vec<Erased>,
-    pub(crate) events: HashMap<String, Vec<Erased>>,
-    pub(crate) any: Vec<Erased>,
-    pub(crate) disconnect: Vec<Erased>,
-    pub(crate) error: Vec<Arc<ErrorHandler>>,
+    pub(crate) connect: Vec<Erased<Socket>>,
+    pub(crate) table: Table<Socket>,
+    pub(crate) disconnect: Vec<Erased<Socket>>,
     concurrency: Option<usize>,
 }
 
-type ErrorHandler = dyn Fn(&Socket, &Error) + Send + Sync;
-
-impl Table {
-    pub(crate) fn on<M>(&mut self, event: String, handler: impl Handler<M>) {
-        self.events.entry(event).or_default().push(Erased::new(handler));
-    }
-
+impl Handlers {
     /// How many events of one socket may be handled at the same time.
     pub(crate) fn concurrency(&self) -> usize {
         self.concurrency.unwrap_or(1)
@@ -64,8 +55,7 @@ impl fmt::Debug for Namespace {
 
 impl Namespace {
     pub(crate) fn new(name: Str, id: NamespaceId, shards: Arc<[Arc<Shard>]>) -> Self {
-        let table = RwLock::default();
-        Self(Arc::new(Inner { name, id, table, ack_ids: AtomicU64::new(0), shards }))
+        Self(Arc::new(Inner { name, id, handlers: Live::default(), ack_ids: AtomicU64::new(0), shards }))
     }
 
     /// The name, with its slash.
@@ -78,8 +68,8 @@ impl Namespace {
         self.0.id
     }
 
-    pub(crate) fn table(&self) -> Arc<Table> {
-        self.0.table.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn handlers(&self) -> Arc<Handlers> {
+        self.0.handlers.get()
     }
 
     /// Unique in the namespace: one broadcast asks all its receivers for the same id (B96).
@@ -91,9 +81,8 @@ impl Namespace {
         self.0.shards.iter().for_each(each);
     }
 
-    fn change(&self, change: impl FnOnce(&mut Table)) -> &Self {
-        let mut table = self.0.table.write().unwrap_or_else(PoisonError::into_inner);
-        change(Arc::make_mut(&mut table));
+    fn change(&self, change: impl FnOnce(&mut Handlers)) -> &Self {
+        self.0.handlers.change(change);
         self
     }
 
@@ -103,40 +92,40 @@ impl Namespace {
     /// It takes the same extractors as handlers, [`Socket`] and [`Auth`](crate::Auth) mostly, and returns
     /// `Result<(), ConnectError>`. What a client sends meanwhile waits. Named `use` in JavaScript.
     pub fn use_<M>(&self, middleware: impl Middleware<M>) -> &Self {
-        self.change(|table| table.middlewares.push(ErasedMiddleware::new(middleware)))
+        self.change(|handlers| handlers.middlewares.push(ErasedMiddleware::new(middleware)))
     }
 
     /// Adds a handler for clients that have joined. The client's events wait until it has ended.
     pub fn on_connect<M>(&self, handler: impl Handler<M>) -> &Self {
-        self.change(|table| table.connect.push(Erased::new(handler)))
+        self.change(|handlers| handlers.connect.push(Erased::new(handler)))
     }
 
     /// Adds a handler for an event. Several for one event run one after another; the first value returned is the
     /// acknowledgement.
     pub fn on<M>(&self, event: impl Into<String>, handler: impl Handler<M>) -> &Self {
-        self.change(|table| table.on(event.into(), handler))
+        self.change(|handlers| handlers.table.on(event.into(), handler))
     }
 
     /// Adds a handler for every event, before the event's own handlers; also for events that have none.
     pub fn on_any<M>(&self, handler: impl Handler<M>) -> &Self {
-        self.change(|table| table.any.push(Erased::new(handler)))
+        self.change(|handlers| handlers.table.on_any(handler))
     }
 
     /// Adds a handler for clients that have left. Their rooms are still in [`Socket::rooms`].
     pub fn on_disconnect<M>(&self, handler: impl Handler<M>) -> &Self {
-        self.change(|table| table.disconnect.push(Erased::new(handler)))
+        self.change(|handlers| handlers.disconnect.push(Erased::new(handler)))
     }
 
     /// Adds a function that is told when a handler fails: arguments that did not parse, an error that it returned, or a panic, which
     /// concerns that handler only. They are logged in any case. The client gets no acknowledgement.
     pub fn on_error(&self, handler: impl Fn(&Socket, &Error) + Send + Sync + 'static) -> &Self {
-        self.change(|table| table.error.push(Arc::new(handler)))
+        self.change(|handlers| handlers.table.on_error(handler))
     }
 
     /// Lets up to `limit` events of one client be handled at the same time. Default: 1, one after another, in order. Events are
     /// still started in order.
     pub fn concurrent(&self, limit: usize) -> &Self {
-        self.change(|table| table.concurrency = Some(limit.max(1)))
+        self.change(|handlers| handlers.concurrency = Some(limit.max(1)))
     }
 
     /// Sends an event to everyone in the namespace. See [`Operator::emit`].
@@ -189,18 +178,5 @@ impl Namespace {
             sockets.extend(keys.into_iter().filter_map(|key| locked.sockets.get(&key)).cloned().map(Socket));
         });
         sockets
-    }
-}
-
-pub(crate) fn report(socket: &Socket, error: &Error) {
-    if error.is_panic() {
-        tracing::error!(socket = %socket.id(), namespace = %socket.namespace().name(), %error, "handler failed");
-    } else {
-        tracing::warn!(socket = %socket.id(), namespace = %socket.namespace().name(), %error, "handler failed");
-    }
-    for handler in &socket.0.table.error {
-        if let Err(error) = catch(|| handler(socket, error)) {
-            tracing::error!(socket = %socket.id(), namespace = %socket.namespace().name(), %error, "in on_error");
-        }
     }
 }

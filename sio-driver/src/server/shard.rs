@@ -16,12 +16,11 @@ use sio_proto::server::{self as proto, ConnId, Ready};
 use sio_proto::{Instant, Seed};
 use slotmap::SecondaryMap;
 
-use crate::ack::AckSlot;
-use crate::dispatch::Dispatcher;
-use crate::handshake::Handshake;
-use crate::runtime::Host;
-use crate::server::Shared;
-use crate::socket::SocketInner;
+use crate::server::acks::Slot;
+use crate::server::dispatch::Dispatcher;
+use crate::server::host::Host;
+use crate::server::socket::SocketInner;
+use crate::server::{Handshake, Shared};
 
 pub(crate) struct Shard {
     state: Mutex<State>,
@@ -36,7 +35,7 @@ pub(crate) struct State {
     /// A hash map: the key of a socket that has left may stand for another one here before its disconnect was handled.
     pub(crate) sockets: HashMap<SocketKey, Arc<SocketInner>>,
     /// Acknowledgements that are awaited, and from how many sockets of this shard.
-    pub(crate) acks: HashMap<(NamespaceId, u64), (Arc<AckSlot>, usize)>,
+    pub(crate) acks: HashMap<(NamespaceId, u64), (Arc<Slot>, usize)>,
     /// Who waits for the shard to become quiet.
     pub(crate) quiet: Vec<Waker>,
     timer: Timer,
@@ -101,13 +100,6 @@ impl State {
         if self.machine.transport(conn).is_none() {
             self.conns.remove(conn);
         }
-    }
-}
-
-/// Adds a waker to a list, unless its task is there already: one that is polled again and again must not fill the list.
-pub(crate) fn enlist(list: &mut Vec<Waker>, waker: &Waker) {
-    if !list.iter().any(|listed| listed.will_wake(waker)) {
-        list.push(waker.clone());
     }
 }
 

@@ -1,0 +1,35 @@
+//! [`Context`]: what a handler was called for.
+
+use sio_proto::socket::{DisconnectReason, Payload};
+
+use crate::Socket;
+
+/// What a handler was called for; extractors take their parts from it.
+#[derive(Debug)]
+pub struct Context<S = Socket> {
+    pub(crate) socket: S,
+    pub(crate) what: What,
+}
+
+#[derive(Debug)]
+pub(crate) enum What {
+    Connect,
+    Event { payload: Payload, ack: Option<u64> },
+    Disconnect(DisconnectReason),
+}
+
+impl<S> Context<S> {
+    /// Whose handler it is: on a server, the client.
+    #[must_use]
+    pub fn socket(&self) -> &S {
+        &self.socket
+    }
+
+    /// Takes the right to acknowledge out of the context.
+    pub(crate) fn take_ack(&mut self) -> Option<u64> {
+        match &mut self.what {
+            What::Event { ack, .. } => ack.take(),
+            _ => None,
+        }
+    }
+}

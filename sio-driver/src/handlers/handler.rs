@@ -1,0 +1,112 @@
+//! Handlers: async functions whose parameters say what they need.
+
+use std::future::{Future, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+
+use super::{Context, FromContext, IntoReply, Peer};
+use crate::Socket;
+use crate::error::{Error, Rejection};
+use crate::runtime::BoxFuture;
+
+/// An async function or closure that can be a handler: up to eight parameters that are extractors
+/// ([`FromContext`]), in any order, and a result that is [`IntoReply`].
+///
+/// `S` is whose events it is for: the [`Socket`] of a server, unless said otherwise.
+///
+/// A closure may not borrow what it captured in its future: clone into it, `move |m: Data<M>| { let db = db.clone(); async
+/// move { … } }`, or use [`State`](crate::State).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler for events of `{S}`",
+    label = "not an async function whose parameters are extractors and whose result is a reply",
+    note = "parameters: `Data<T>`, `Payload`, `Ack`, `State<T>`, `Event`, `DisconnectReason`",
+    note = "and in handlers of a server only: `Socket`, `Auth<T>`, `Namespace`, `Server`",
+    note = "result: `()`, a value such as a `String`, a number or `Data(value)`, or `Result<_, Error>` of these",
+    note = "the future must be `Send`, and must not borrow what the closure captured"
+)]
+pub trait Handler<M, S = Socket>: Send + Sync + 'static {
+    /// Runs the handler. Gives back the right to acknowledge, if it was not used.
+    #[doc(hidden)]
+    fn call(&self, context: Context<S>) -> BoxFuture<Option<u64>>;
+}
+
+macro_rules! handlers {
+    ($($arg:ident),*) => {
+        impl<F, Fut, Out, S, $($arg,)*> Handler<(Out, $($arg,)*), S> for F
+        where
+            S: Peer,
+            F: Fn($($arg),*) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output = Out> + Send + 'static,
+            Out: IntoReply + 'static,
+            $($arg: FromContext<S> + 'static,)*
+        {
+            #[allow(non_snake_case, unused_mut)]
+            fn call(&self, mut context: Context<S>) -> BoxFuture<Option<u64>> {
+                let future = start(|| {
+                    $(let $arg = $arg::from_context(&mut context)?;)*
+                    Ok(self($($arg),*))
+                });
+                let ack = context.take_ack();
+                let socket = context.socket;
+                match future {
+                    Ok(future) => Box::pin(answer(future, socket, ack)),
+                    Err(error) => {
+                        socket.report(&error);
+                        Box::pin(ready(ack))
+                    }
+                }
+            }
+        }
+    };
+}
+
+for_each_arity!(handlers);
+
+/// Runs users' code. A panic in it is the error of that code alone: the connection has other things to do.
+pub(crate) fn catch<T>(run: impl FnOnce() -> T) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|cause| Error::panicked(&*cause))
+}
+
+pub(crate) fn start<Fut>(call: impl FnOnce() -> Result<Fut, Rejection>) -> Result<Fut, Error> {
+    catch(call).and_then(|future| Ok(future?))
+}
+
+pub(crate) async fn finish<Fut: Future>(future: Fut) -> Result<Fut::Output, Error> {
+    AssertUnwindSafe(future).catch_unwind().await.map_err(|cause| Error::panicked(&*cause))
+}
+
+/// Makes a handler's result the acknowledgement. Gives `ack` back if it was not used.
+async fn answer<S: Peer, Fut>(future: Fut, socket: S, ack: Option<u64>) -> Option<u64>
+where
+    Fut: Future,
+    Fut::Output: IntoReply,
+{
+    let result = finish(future).await;
+    let replied =
+        result.and_then(|value| catch(|| value.into_reply(&socket, ack)).and_then(|replied| replied));
+    replied.unwrap_or_else(|error| {
+        socket.report(&error);
+        ack
+    })
+}
+
+/// A handler without its type.
+pub(crate) struct Erased<S>(Arc<dyn Fn(Context<S>) -> BoxFuture<Option<u64>> + Send + Sync>);
+
+impl<S: 'static> Erased<S> {
+    pub(crate) fn new<M>(handler: impl Handler<M, S>) -> Self {
+        Self(Arc::new(move |context| handler.call(context)))
+    }
+
+    pub(crate) fn call(&self, context: Context<S>) -> BoxFuture<Option<u64>> {
+        (self.0)(context)
+    }
+}
+
+impl<S> Clone for Erased<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}

@@ -1,0 +1,69 @@
+//! [`Peer`]: what handlers need of the socket whose they are.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+
+use sio_proto::Str;
+
+use crate::Socket;
+use crate::error::{EmitError, Error, Packet};
+
+/// A socket that events come to, on either side of a connection. Extractors of your own that suit every side are
+/// `impl<S: Peer> FromContext<S>`. Only this crate's sockets implement it.
+pub trait Peer: Clone + fmt::Debug + Into<Side> + Send + Sync + 'static {
+    /// What the log calls it.
+    #[doc(hidden)]
+    fn log_id(&self) -> impl fmt::Display;
+
+    /// The namespace, with its slash.
+    #[doc(hidden)]
+    fn namespace_name(&self) -> &Str;
+
+    /// Sends an encoded acknowledgement of the event with this id.
+    #[doc(hidden)]
+    fn send_ack(&self, id: u64, packet: Packet) -> Result<(), EmitError>;
+
+    /// What [`State`](crate::State) takes from.
+    #[doc(hidden)]
+    fn states(&self) -> &States;
+
+    /// Logs that a handler failed, and tells those who want to know.
+    #[doc(hidden)]
+    fn report(&self, error: &Error);
+}
+
+/// Any [`Peer`]; for [`Ack`](crate::Ack), which has no type parameter. It cannot be named elsewhere, which seals the trait.
+#[derive(Debug, Clone)]
+pub enum Side {
+    /// A server's socket.
+    Server(Socket),
+    #[cfg(test)]
+    Test(super::tests::Tester),
+}
+
+impl From<Socket> for Side {
+    fn from(socket: Socket) -> Self {
+        Self::Server(socket)
+    }
+}
+
+/// Values by type, for [`State`](crate::State).
+#[derive(Default)]
+pub struct States(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
+
+impl States {
+    pub(crate) fn insert<T: Send + Sync + 'static>(&mut self, state: T) {
+        self.0.insert(TypeId::of::<T>(), Box::new(state));
+    }
+
+    pub(crate) fn get<T: 'static>(&self) -> Option<&T> {
+        self.0.get(&TypeId::of::<T>())?.downcast_ref()
+    }
+}
+
+impl fmt::Debug for States {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("States").finish_non_exhaustive()
+    }
+}

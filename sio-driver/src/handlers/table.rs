@@ -1,0 +1,189 @@
+//! Tables of handlers: which to call for an event.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sio_proto::socket::Payload;
+
+use super::{Context, Erased, Handler, Peer, What, catch};
+use crate::error::Error;
+use crate::runtime::BoxFuture;
+
+/// What to call when an event comes, or a handler fails.
+pub(crate) struct Table<S> {
+    events: HashMap<String, Vec<Entry<S>>>,
+    any: Vec<Erased<S>>,
+    error: Vec<Arc<ErrorHandler<S>>>,
+}
+
+type ErrorHandler<S> = dyn Fn(&S, &Error) + Send + Sync;
+
+/// The handlers that were added for one event.
+pub(crate) struct Entry<S> {
+    handler: Erased<S>,
+    /// For a handler that is called once: whether it was. All copies of the table share it.
+    used: Option<Arc<AtomicBool>>,
+}
+
+impl<S: Peer> Table<S> {
+    pub(crate) fn on<M>(&mut self, event: String, handler: impl Handler<M, S>) {
+        self.add(event, Entry { handler: Erased::new(handler), used: None });
+    }
+
+    pub(crate) fn once<M>(&mut self, event: String, handler: impl Handler<M, S>) {
+        self.add(event, Entry { handler: Erased::new(handler), used: Some(Arc::default()) });
+    }
+
+    fn add(&mut self, event: String, entry: Entry<S>) {
+        self.events.entry(event).or_default().push(entry);
+    }
+
+    /// Gives what was removed, to be dropped without a lock: what handlers captured may use the socket.
+    #[must_use]
+    pub(crate) fn off(&mut self, event: &str) -> Option<Vec<Entry<S>>> {
+        self.events.remove(event)
+    }
+
+    pub(crate) fn on_any<M>(&mut self, handler: impl Handler<M, S>) {
+        self.any.push(Erased::new(handler));
+    }
+
+    pub(crate) fn on_error(&mut self, handler: impl Fn(&S, &Error) + Send + Sync + 'static) {
+        self.error.push(Arc::new(handler));
+    }
+
+    /// Logs that a handler failed, and tells the error handlers.
+    pub(crate) fn report(&self, socket: &S, error: &Error) {
+        let (id, namespace) = (socket.log_id(), socket.namespace_name());
+        if error.is_panic() {
+            tracing::error!(socket = %id, %namespace, %error, "handler failed");
+        } else {
+            tracing::warn!(socket = %id, %namespace, %error, "handler failed");
+        }
+        for handler in &self.error {
+            if let Err(error) = catch(|| handler(socket, error)) {
+                tracing::error!(socket = %id, %namespace, %error, "in on_error");
+            }
+        }
+    }
+
+    /// Removes the handlers for an event that were called once already.
+    fn forget_used(&mut self, event: &str) -> Vec<Entry<S>> {
+        let Some(entries) = self.events.get_mut(event) else { return Vec::new() };
+        let used = entries.extract_if(.., |entry| entry.is_used()).collect();
+        if entries.is_empty() {
+            self.events.remove(event);
+        }
+        used
+    }
+}
+
+impl<S> Default for Table<S> {
+    fn default() -> Self {
+        Self { events: HashMap::new(), any: Vec::new(), error: Vec::new() }
+    }
+}
+
+impl<S> Clone for Table<S> {
+    fn clone(&self) -> Self {
+        Self { events: self.events.clone(), any: self.any.clone(), error: self.error.clone() }
+    }
+}
+
+impl<S> Clone for Entry<S> {
+    fn clone(&self) -> Self {
+        Self { handler: self.handler.clone(), used: self.used.clone() }
+    }
+}
+
+impl<S> Entry<S> {
+    fn is_used(&self) -> bool {
+        self.used.as_ref().is_some_and(|used| used.load(Ordering::Acquire))
+    }
+
+    /// The handler, unless it is to be called once and was.
+    fn claim(&self) -> Option<Erased<S>> {
+        let used = self.used.as_ref().is_some_and(|used| used.swap(true, Ordering::AcqRel));
+        (!used).then(|| self.handler.clone())
+    }
+}
+
+/// A table that is changed while others look things up in it; they keep the one they have got.
+#[derive(Default)]
+pub(crate) struct Live<T>(RwLock<Arc<T>>);
+
+impl<T: Clone> Live<T> {
+    pub(crate) fn get(&self) -> Arc<T> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
+        let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut table))
+    }
+}
+
+/// The handlers that were found for an event.
+pub(crate) enum Found<S> {
+    /// The usual case, which needs no chain around it.
+    One(Erased<S>),
+    Several {
+        any: Vec<Erased<S>>,
+        named: Vec<Erased<S>>,
+    },
+}
+
+/// Looks an event's handlers up, in a table of several sockets and in that of this one. Those that are to be called once are
+/// then gone, so what is found must be run.
+pub(crate) fn find<S: Peer>(
+    event: &str,
+    shared: Option<&Table<S>>,
+    own: Option<&Live<Table<S>>>,
+) -> Option<Found<S>> {
+    let table = own.map(Live::get);
+    let tables = [shared, table.as_deref()];
+    let named =
+        tables.map(|table| table.and_then(|table| table.events.get(event)).map_or(&[][..], Vec::as_slice));
+    let any = tables.map(|table| table.map_or(&[][..], |table| table.any.as_slice()));
+    let found = match (any, named) {
+        ([[], []], [[], []]) => return None,
+        ([[], []], [[one], []] | [[], [one]]) => one.claim().map(Found::One),
+        _ => {
+            let named = named.into_iter().flatten().filter_map(Entry::claim).collect();
+            Some(Found::Several { any: any.concat(), named })
+        }
+    };
+    let used = named.into_iter().flatten().any(Entry::is_used);
+    drop(table);
+    if let Some(own) = own
+        && used
+    {
+        // What is removed is dropped without the lock.
+        let _used = own.change(|table| table.forget_used(event));
+    }
+    found
+}
+
+impl<S: Peer> Found<S> {
+    /// Runs them one after another: first those for any event, then the event's own, of which the first value is the answer.
+    pub(crate) fn run(self, socket: S, payload: Payload, ack: Option<u64>) -> BoxFuture<Option<u64>> {
+        match self {
+            Self::One(handler) => handler.call(Context { socket, what: What::Event { payload, ack } }),
+            Self::Several { any, named } => Box::pin(async move {
+                let context = |ack| {
+                    let what = What::Event { payload: payload.clone(), ack };
+                    Context { socket: socket.clone(), what }
+                };
+                for handler in any {
+                    handler.call(context(None)).await;
+                }
+                let mut ack = ack;
+                for handler in named {
+                    ack = handler.call(context(ack)).await;
+                }
+                ack
+            }),
+        }
+    }
+}

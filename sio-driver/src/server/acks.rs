@@ -1,0 +1,122 @@
+//! Waiting for acknowledgements of clients.
+
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use sio_proto::SocketId;
+use sio_proto::engine::Encoded;
+use sio_proto::hub::SocketKey;
+use sio_proto::socket::{AckError as Silence, Payload};
+
+use crate::ack::{AckError, AckSlot, Answer, EmitWithAck};
+use crate::error::EmitError;
+use crate::runtime::BoxFuture;
+use crate::server::shard::Shard;
+use crate::server::{Namespace, Operator};
+
+/// Who answered, and what.
+type ClientAnswer = (SocketId, Answer);
+
+/// Where the answers of clients arrive.
+pub(crate) type Slot = AckSlot<ClientAnswer>;
+
+/// The answers that a slot collects. Dropping it forgets what was still awaited; late answers are ignored.
+pub(crate) struct Answers {
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) namespace: Namespace,
+    pub(crate) id: u64,
+    /// For the answer of one socket: its shard and key.
+    pub(crate) single: Option<(Arc<Shard>, SocketKey)>,
+}
+
+impl Future for Answers {
+    type Output = Vec<ClientAnswer>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.slot.poll(cx)
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        let key = (self.namespace.id(), self.id);
+        match &self.single {
+            Some((shard, socket)) => {
+                let mut locked = shard.lock();
+                if locked.acks.remove(&key).is_some() {
+                    locked.machine.forget_ack(*socket, self.id);
+                }
+            }
+            // The machines keep a broadcast's ids until its deadline, which it always has.
+            None => self.namespace.shards(|shard| {
+                shard.lock().acks.remove(&key);
+            }),
+        }
+    }
+}
+
+impl<T: DeserializeOwned + 'static> IntoFuture for EmitWithAck<T> {
+    type Output = Result<T, AckError>;
+    type IntoFuture = BoxFuture<Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { socket, packet, timeout, .. } = self;
+        Box::pin(async move {
+            let (id, packet) = packet?;
+            let answers = socket.send_with_ack(id, packet, timeout)?;
+            let answer = answers.await.pop().map_or(Err(Silence::Disconnected), |(_, answer)| answer);
+            Ok(answer?.deserialize()?)
+        })
+    }
+}
+
+/// A broadcast that asks for acknowledgements: [`Operator::emit_with_ack`]. It is sent when it is awaited.
+#[must_use = "the event is sent when this is awaited"]
+#[derive(Debug)]
+pub struct BroadcastWithAck<T> {
+    pub(super) operator: Operator,
+    pub(super) packet: Result<(u64, Encoded), EmitError>,
+    pub(super) timeout: Duration,
+    pub(super) answer: PhantomData<fn() -> T>,
+}
+
+impl<T> BroadcastWithAck<T> {
+    /// How long to wait for each answer. Default: 5 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+}
+
+impl<T: DeserializeOwned + Send + 'static> IntoFuture for BroadcastWithAck<T> {
+    type Output = Result<Vec<AckResponse<T>>, EmitError>;
+    type IntoFuture = BoxFuture<Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { operator, packet, timeout, .. } = self;
+        Box::pin(async move {
+            let (ack, packet) = packet?;
+            let answers = operator.send_with_ack(ack, packet, timeout).await;
+            let parse = |(socket, answer): (_, Result<Payload, _>)| AckResponse {
+                socket,
+                result: answer.map_err(Into::into).and_then(|payload| Ok(payload.deserialize()?)),
+            };
+            Ok(answers.into_iter().map(parse).collect())
+        })
+    }
+}
+
+/// What one client answered to a broadcast.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct AckResponse<T> {
+    /// Who.
+    pub socket: SocketId,
+    /// The answer, or why there is none.
+    pub result: Result<T, AckError>,
+}
