@@ -1,7 +1,6 @@
 //! Engine.IO: the transport layer. Packets, polling payloads, and the session that carries them.
 
 mod base64;
-mod client;
 mod config;
 mod cors;
 mod encoded;
@@ -14,7 +13,6 @@ mod request;
 mod response;
 mod session;
 
-pub use client::*;
 pub use config::{Config, Overflow, Transport};
 pub use cors::Cors;
 pub use encoded::{Encoded, Frame};

@@ -1,0 +1,290 @@
+//! The pump: the one task of a client.
+//!
+//! It dials, sends requests and runs WebSockets as the machine says, tells it what came of that and what time it is, and runs the
+//! handlers. A handler that has to wait lets it go on: heartbeats do not wait for handlers.
+
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
+
+use sio_proto::Instant;
+use sio_proto::socket::AckError;
+use sio_proto::engine::{Answer, ChannelId, ClientRequest, Message, Transmit, TransportError};
+
+use crate::client::connector::{Connector, WebSocket, transport_error};
+use crate::client::core::{Core, Life};
+use crate::client::dispatch::Dispatcher;
+use crate::runtime::{BoxFuture, Runtime, Timer as _};
+use crate::websocket::{READ_BATCH, WRITE_BATCH, Wire};
+
+/// Turns in one poll, before other tasks get theirs.
+const TURNS: usize = 8;
+
+pub(crate) struct Pump<R: Runtime> {
+    core: Arc<Core>,
+    runtime: R,
+    timer: R::Timer,
+    connector: Arc<Connector>,
+    channels: Vec<Channel>,
+    inbound: Vec<Message>,
+    dispatcher: Dispatcher,
+}
+
+struct Channel {
+    id: ChannelId,
+    work: Work,
+}
+
+enum Work {
+    /// A GET or POST.
+    Request(BoxFuture<Result<Answer, TransportError>>),
+    /// A WebSocket that is not open yet.
+    Dial(BoxFuture<Result<WebSocket, TransportError>>),
+    WebSocket(Box<Wire<crate::client::connector::Io>>),
+    /// Done with.
+    Over,
+}
+
+/// What came of a channel.
+enum Outcome {
+    Nothing,
+    Answer(Result<Answer, TransportError>),
+    Open,
+    Failed(TransportError),
+    /// Messages were read; and how it ended, if it did.
+    Messages(Option<TransportError>),
+}
+
+impl<R: Runtime> Pump<R> {
+    pub(crate) fn new(core: Arc<Core>, life: Weak<Life>, runtime: R, connector: Arc<Connector>) -> Self {
+        Self {
+            dispatcher: Dispatcher::new(core.clone(), life),
+            timer: runtime.timer(),
+            core,
+            runtime,
+            connector,
+            channels: Vec::new(),
+            inbound: Vec::new(),
+        }
+    }
+
+    /// Polls every channel, and tells the machine. Says whether there may be more to read.
+    fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut more = false;
+        for at in 0..self.channels.len() {
+            let wanted = self.core.state().machine.wants_read();
+            let channel = &mut self.channels[at];
+            let outcome = match &mut channel.work {
+                Work::Request(request) => match request.as_mut().poll(cx) {
+                    Poll::Pending => Outcome::Nothing,
+                    Poll::Ready(answer) => {
+                        channel.work = Work::Over;
+                        Outcome::Answer(answer)
+                    }
+                },
+                Work::Dial(dial) => match dial.as_mut().poll(cx) {
+                    Poll::Pending => Outcome::Nothing,
+                    Poll::Ready(Ok(websocket)) => {
+                        channel.work = Work::WebSocket(Box::new(Wire::new(websocket)));
+                        more = true;
+                        Outcome::Open
+                    }
+                    Poll::Ready(Err(error)) => {
+                        channel.work = Work::Over;
+                        Outcome::Failed(error)
+                    }
+                },
+                Work::WebSocket(wire) => {
+                    more |= wire.read(cx, wanted, &mut self.inbound);
+                    let ended = if wire.is_faulty() {
+                        // The server is told why; what it does then does not matter.
+                        wire.send(cx, true);
+                        true
+                    } else {
+                        wire.is_gone()
+                    };
+                    let limit = self.connector.max_message;
+                    let error = ended.then(|| transport_error(wire.take_error(), limit));
+                    if ended {
+                        channel.work = Work::Over;
+                    }
+                    if self.inbound.is_empty() && !ended { Outcome::Nothing } else { Outcome::Messages(error) }
+                }
+                Work::Over => Outcome::Nothing,
+            };
+            let id = channel.id;
+            self.tell(id, outcome, now);
+        }
+        self.channels.retain(|channel| !matches!(channel.work, Work::Over));
+        more
+    }
+
+    fn tell(&mut self, id: ChannelId, outcome: Outcome, now: Instant) {
+        if matches!(outcome, Outcome::Nothing) {
+            return;
+        }
+        let mut state = self.core.state();
+        let machine = &mut state.machine;
+        match outcome {
+            Outcome::Nothing => {}
+            Outcome::Open => machine.handle_open(id, now),
+            Outcome::Answer(Ok(answer)) => {
+                if let Err(error) = machine.handle_answer(id, answer, now) {
+                    tracing::debug!(%error, "server broke the protocol");
+                }
+            }
+            Outcome::Answer(Err(error)) | Outcome::Failed(error) => {
+                tracing::debug!(%error, "request failed");
+                machine.handle_failure(id, error, now);
+            }
+            Outcome::Messages(end) => {
+                for message in self.inbound.drain(..) {
+                    if let Err(error) = machine.handle_message(id, message, now) {
+                        tracing::debug!(%error, "server broke the protocol");
+                    }
+                }
+                if let Some(error) = end {
+                    machine.handle_failure(id, error, now);
+                }
+                if self.inbound.capacity() > READ_BATCH {
+                    self.inbound = Vec::new();
+                }
+            }
+        }
+    }
+
+    /// Begins what the machine asks for.
+    fn request(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        loop {
+            let Some(request) = self.core.state().machine.poll_request(now) else { return any };
+            any = true;
+            let connector = self.connector.clone();
+            let runtime = self.runtime.clone();
+            let (id, work) = match request {
+                ClientRequest::WebSocket { channel, query } => {
+                    (channel, Work::Dial(connector.websocket(runtime, query)))
+                }
+                ClientRequest::Get { channel, query } => {
+                    (channel, Work::Request(connector.request(runtime, query, None)))
+                }
+                ClientRequest::Post { channel, query, body } => {
+                    (channel, Work::Request(connector.request(runtime, query, Some(body))))
+                }
+                ClientRequest::Abort { channel } => {
+                    self.channels.retain(|open| open.id != channel);
+                    continue;
+                }
+                _ => continue,
+            };
+            self.channels.push(Channel { id, work });
+        }
+    }
+
+    /// Writes what waits for the WebSockets, each with one flush. Says whether there may be more to do.
+    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut again = false;
+        for channel in &mut self.channels {
+            let Work::WebSocket(wire) = &mut channel.work else { continue };
+            // A server that does not read: nothing more is taken, and what is not taken can still go over another connection.
+            let blocked = wire.is_blocked(cx);
+            let (mut bytes, mut close) = (0, false);
+            let mut state = self.core.state();
+            let mut more = !blocked || state.machine.is_ending(channel.id);
+            while bytes < WRITE_BATCH && more && !close {
+                match state.machine.poll_transmit(channel.id, now) {
+                    Some(Transmit::Packet(packet)) => {
+                        bytes += packet.len();
+                        wire.push(packet);
+                    }
+                    Some(Transmit::Close) => close = true,
+                    _ => more = false,
+                }
+            }
+            drop(state);
+            again |= more;
+            if wire.is_empty() && !close {
+                continue;
+            }
+            let flushed = wire.send(cx, close);
+            again |= wire.is_gone() || (flushed && close);
+        }
+        again
+    }
+
+    /// One turn. Says whether there may be more to do.
+    fn turn(&mut self, cx: &mut Context<'_>) -> bool {
+        let now = self.runtime.now();
+        let paused = {
+            let mut state = self.core.state();
+            // From here on, whatever a handle does wakes this task again.
+            state.sleep(cx.waker());
+            if state.machine.poll_timeout().is_some_and(|at| at <= now) {
+                state.machine.handle_timeout(now);
+            }
+            !state.machine.wants_read()
+        };
+        let read = self.read(cx, now);
+        self.dispatcher.poll(cx);
+        let requested = self.request(now);
+        let written = self.write(cx, now);
+        let mut state = self.core.state();
+        let resumed = paused && state.machine.wants_read();
+        let dispatch = self.dispatcher.has_news(&state);
+        let watchers = state.take_watchers();
+        drop(state);
+        watchers.into_iter().for_each(Waker::wake);
+        read || requested || written || resumed || dispatch
+    }
+
+    /// Sleeps until the next deadline. Says whether it has come already.
+    fn is_due(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(at) = self.core.state().machine.poll_timeout() else { return false };
+        self.timer.reset(at);
+        self.timer.poll(cx).is_ready()
+    }
+
+    fn is_over(&self) -> bool {
+        let state = self.core.state();
+        state.machine.is_closed()
+            && state.machine.is_quiet()
+            && self.channels.is_empty()
+            && self.dispatcher.is_idle(&state)
+    }
+}
+
+impl<R: Runtime> Unpin for Pump<R> {}
+
+impl<R: Runtime> Future for Pump<R> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..TURNS {
+            let more = self.turn(cx);
+            if self.is_over() {
+                return Poll::Ready(());
+            }
+            if !more && !self.is_due(cx) {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<R: Runtime> Drop for Pump<R> {
+    /// After the end; or the runtime is gone, and nothing will ever come for those who wait.
+    fn drop(&mut self) {
+        let mut state = self.core.state();
+        state.finished = true;
+        let acks = mem::take(&mut state.acks);
+        let watchers = state.take_watchers();
+        drop(state);
+        watchers.into_iter().for_each(Waker::wake);
+        let answers = acks.into_values();
+        answers.filter_map(|answer| answer.answer(Err(AckError::Disconnected))).for_each(Waker::wake);
+    }
+}
