@@ -43,6 +43,15 @@ impl Random {
         Seed(seed)
     }
 
+    /// 8 characters of url-safe base64.
+    pub(crate) fn token(&mut self) -> [u8; 8] {
+        let (mut bytes, mut chars) = ([0; 6], [b'A'; 8]);
+        self.0.fill_bytes(&mut bytes);
+        let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut chars);
+        debug_assert_eq!(written, Ok(8), "6 bytes are 8 characters of base64");
+        chars
+    }
+
     fn bytes(&mut self) -> [u8; ID_BYTES] {
         let mut bytes = [0; ID_BYTES];
         self.0.fill_bytes(&mut bytes);

@@ -54,7 +54,7 @@ impl Client {
         }
         if let Some(limit) = self.max_payload {
             let polling = self.transport() == Some(Transport::Polling);
-            let size = if polling { emit.packet.payload_len() } else { emit.packet.largest_frame() };
+            let size = if polling { emit.packet.largest_in_payload() } else { emit.packet.largest_frame() };
             if size > limit {
                 return Err(ClientEmitError::TooLarge { size, limit });
             }

@@ -105,8 +105,6 @@ enum Phase {
 struct Linger {
     channel: ChannelId,
     until: Instant,
-    /// Whether the owner knows.
-    told: bool,
 }
 
 impl Client {
@@ -199,7 +197,8 @@ impl Client {
             if let Some(event) = self.conn.poll_event() {
                 self.route(event);
             } else if let Some(event) = self.session.as_mut().and_then(ClientSession::poll_event) {
-                fault = fault.and(self.handle_session(event, now));
+                let handled = self.handle_session(event, now);
+                fault = fault.and(handled);
             } else {
                 break;
             }
@@ -214,7 +213,8 @@ impl Client {
         }
         // Closing may have ended the session at once, after which another one may be wanted.
         if self.session.as_ref().is_some_and(ClientSession::is_closed) {
-            return fault.and(self.process(now));
+            let rest = self.process(now);
+            return fault.and(rest);
         }
         self.pace(now);
         fault
@@ -268,9 +268,6 @@ impl Client {
             while let Some(request) = session.poll_request() {
                 self.requests.push_back(request);
             }
-            let until = now + self.config.linger;
-            let left = session.take_websockets().into_iter();
-            self.lingering.extend(left.map(|channel| Linger { channel, until, told: false }));
         }
         match self.phase {
             Phase::Opening { .. } => {

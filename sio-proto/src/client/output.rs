@@ -22,10 +22,6 @@ impl Client {
 
     /// What to do next on a WebSocket. To be asked when it can be written to: what is not taken can still go over another connection.
     pub fn poll_transmit(&mut self, channel: ChannelId, now: Instant) -> Option<Transmit> {
-        if let Some(linger) = self.lingering.iter_mut().find(|linger| linger.channel == channel) {
-            let told = core::mem::replace(&mut linger.told, true);
-            return (!told).then_some(Transmit::Close);
-        }
         let transmit = match self.session(channel)?.poll_transmit(channel) {
             Some(transmit) => transmit,
             None => {
@@ -35,7 +31,7 @@ impl Client {
         };
         if transmit == Transmit::Close {
             let until = now + self.config.linger;
-            self.lingering.push(Linger { channel, until, told: true });
+            self.lingering.push(Linger { channel, until });
         }
         if transmit == Transmit::Close || matches!(self.phase, Phase::Closing { .. }) {
             let _ = self.process(now);

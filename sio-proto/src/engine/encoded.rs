@@ -98,14 +98,57 @@ impl Encoded {
         rest.fold(self.first.len(), usize::max)
     }
 
-    /// Bytes that the packet takes in a polling payload, with one separator.
-    pub(crate) fn payload_len(&self) -> usize {
-        let binary = |bytes: &Bytes| 2 + base64::encoded_len(bytes.len());
-        let first = match &self.first {
+    /// Bytes of the largest message in a polling payload.
+    pub(crate) fn largest_in_payload(&self) -> usize {
+        let rest = self.attachments.iter().flat_map(|list| list.iter()).map(binary_payload_len);
+        rest.fold(self.first_payload_len(), usize::max).saturating_sub(1)
+    }
+
+    /// Bytes that the packet takes in a polling payload, with one separator for each message.
+    pub(super) fn payload_len(&self) -> usize {
+        let attachments = self.attachments.iter().flat_map(|list| list.iter());
+        self.first_payload_len() + attachments.map(binary_payload_len).sum::<usize>()
+    }
+
+    fn first_payload_len(&self) -> usize {
+        match &self.first {
             Frame::Text(text) => 1 + text.len(),
-            Frame::Binary(bytes) => binary(bytes),
-        };
-        first + self.attachments.iter().flat_map(|list| list.iter()).map(binary).sum::<usize>()
+            Frame::Binary(bytes) => binary_payload_len(bytes),
+        }
+    }
+
+    /// Cuts the group where it exceeds `room` bytes of payload, but not before its second message.
+    pub(super) fn split(self, room: usize) -> (Self, Option<Self>) {
+        let Some(list) = &self.attachments else { return (self, None) };
+        let mut end = self.first_payload_len();
+        let cut = list.iter().position(|bytes| {
+            end += binary_payload_len(bytes);
+            end > room
+        });
+        let Some(cut) = cut else { return (self, None) };
+        let group = |list: &[Bytes]| (!list.is_empty()).then(|| Arc::from(list));
+        let rest = Self { first: Frame::Binary(list[cut].clone()), attachments: group(&list[cut + 1..]) };
+        let attachments = group(&list[..cut]);
+        (Self { first: self.first, attachments }, Some(rest))
+    }
+
+    /// Its messages one by one, with binary ones as base64 in text.
+    pub(super) fn into_base64(self) -> impl Iterator<Item = Self> {
+        let Self { first, attachments } = self;
+        let len = attachments.as_ref().map_or(0, |list| list.len());
+        let rest = (0..len).filter_map(move |index| attachments.as_ref()?.get(index).cloned());
+        core::iter::once(first).chain(rest.map(Frame::Binary)).map(|frame| {
+            let text = match frame {
+                Frame::Text(text) => text,
+                Frame::Binary(bytes) => {
+                    let mut text = Vec::with_capacity(1 + base64::encoded_len(bytes.len()));
+                    text.put_u8(b'b');
+                    base64::encode(&bytes, &mut text);
+                    Str::try_from(Bytes::from(text)).unwrap_or_default()
+                }
+            };
+            Self::from_parts(text, None)
+        })
     }
 
     pub(super) fn write_payload(&self, out: &mut Encoder<Vec<u8>>) {
@@ -117,4 +160,8 @@ impl Encoded {
             out.push_binary(bytes);
         }
     }
+}
+
+fn binary_payload_len(bytes: &Bytes) -> usize {
+    2 + base64::encoded_len(bytes.len())
 }

@@ -1,11 +1,13 @@
 //! Engine.IO: the transport layer. Packets, polling payloads, and the session that carries them.
 
 mod base64;
+mod client;
 mod config;
 mod cors;
 mod encoded;
 mod event;
 mod heartbeat;
+mod open;
 mod outbox;
 mod packet;
 pub mod payload;
@@ -13,10 +15,12 @@ mod request;
 mod response;
 mod session;
 
+pub use client::{Answer, ClientConfig, ClientEvent, ClientRequest, ClientSession, TransportError};
 pub use config::{Config, Overflow, Transport};
 pub use cors::Cors;
 pub use encoded::{Encoded, Frame};
 pub use event::{ChannelId, CloseReason, Event, Hangup, PeerError, SendError, Transmit};
+pub use open::{HandshakeError, Open};
 pub use packet::{Message, Packet, PacketError};
 pub use request::{BadRequest, Head, Refusal, Request, with_cors};
 pub use response::Response;

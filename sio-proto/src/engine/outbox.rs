@@ -3,6 +3,8 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use bytes::Bytes;
+
 use super::encoded::Encoded;
 use super::payload::Encoder;
 use super::response::Response;
@@ -29,6 +31,11 @@ impl Outbox {
     /// Packets that wait.
     pub(super) fn packets(&self) -> usize {
         self.packets.len()
+    }
+
+    /// Whether any control packet waits.
+    pub(super) fn has_control(&self) -> bool {
+        !self.control.is_empty()
     }
 
     pub(super) fn push_control(&mut self, packet: Str) {
@@ -59,11 +66,49 @@ impl Outbox {
         }
         let packet = self.packets.pop_front()?;
         self.bytes -= packet.len();
-        // A burst leaves a large buffer behind; an idle connection should not keep it.
+        self.shrink();
+        Some(packet)
+    }
+
+    /// A burst leaves a large buffer behind; an idle connection should not keep it.
+    fn shrink(&mut self) {
         if self.packets.is_empty() && self.packets.capacity() > 64 {
             self.packets = VecDeque::new();
         }
-        Some(packet)
+    }
+
+    /// The body of one POST: what waits first, as long as it fits `limit` (B59). The first packet is always in it, however
+    /// large; if it has attachments that do not fit, they follow in the next body. Also gives the bytes that it took from the
+    /// packets, as [`Encoded::payload_len`] counts them.
+    pub(super) fn drain_batch(&mut self, limit: usize) -> (Bytes, usize) {
+        // Each packet is counted with a separator, and the last one has none.
+        let mut room = limit.saturating_add(1);
+        let mut taken = 0;
+        let mut payload = Encoder::new(Vec::new());
+        let mut any = !self.control.is_empty();
+        for packet in self.control.drain(..) {
+            room = room.saturating_sub(1 + packet.len());
+            payload.push_text(&packet);
+        }
+        while let Some(packet) = self.packets.pop_front() {
+            if any && packet.payload_len() > room {
+                self.packets.push_front(packet);
+                break;
+            }
+            self.bytes -= packet.len();
+            let (packet, rest) = packet.split(room);
+            room = room.saturating_sub(packet.payload_len());
+            taken += packet.payload_len();
+            packet.write_payload(&mut payload);
+            any = true;
+            if let Some(rest) = rest {
+                self.bytes += rest.len();
+                self.packets.push_front(rest);
+                break;
+            }
+        }
+        self.shrink();
+        (payload.finish().into(), taken)
     }
 
     /// Everything that waits as the answer to one poll (B58), followed by `last`.

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes};
 
-use super::packet::{Packet, PacketError};
+use super::packet::{Message, Packet, PacketError};
 use crate::Str;
 
 /// Stands between two packets of a payload; never at its end.
@@ -15,6 +15,20 @@ pub const SEPARATOR: u8 = 0x1e;
 #[must_use]
 pub fn decode(body: Str) -> Decode {
     Decode { rest: Some(body) }
+}
+
+/// Like [`decode`], for packets that may be kept: a small part of a body is copied, or it would keep the rest of it for as
+/// long as it waits itself.
+pub(super) fn decode_apart(body: Str) -> impl Iterator<Item = Result<Packet, PacketError>> {
+    let half = body.len() / 2;
+    decode(body).map(move |packet| {
+        packet.map(|packet| match packet {
+            Packet::Message(Message::Text(text)) if text.len() < half => {
+                Packet::Message(Message::Text(text.as_str().into()))
+            }
+            packet => packet,
+        })
+    })
 }
 
 /// Iterator over the packets of a payload; see [`decode`].
@@ -91,7 +105,6 @@ impl<B: BufMut> Encoder<B> {
 mod tests {
     use alloc::vec::Vec;
 
-    use super::super::Message;
     use super::*;
 
     #[test]

@@ -70,15 +70,7 @@ impl ServerSession {
             self.abort(CloseReason::ParseError);
             return Err(PeerError::NotUtf8);
         };
-        let half = body.len() / 2;
-        for packet in payload::decode(body) {
-            let packet = packet.map(|packet| match packet {
-                // A small part of a body is copied, or it would keep the rest of it for as long as it waits itself.
-                Packet::Message(Message::Text(text)) if text.len() < half => {
-                    Packet::Message(Message::Text(text.as_str().into()))
-                }
-                packet => packet,
-            });
+        for packet in payload::decode_apart(body) {
             self.handle_decoded(packet, now)?;
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! One Engine.IO session on the server's side, over one or more channels.
 
 use alloc::collections::VecDeque;
-use alloc::format;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -10,6 +10,7 @@ use crate::engine::config::{Config, Transport};
 use crate::engine::encoded::Encoded;
 use crate::engine::event::{ChannelId, CloseReason, Event, SendError, Transmit};
 use crate::engine::heartbeat::Heartbeat;
+use crate::engine::open::Open;
 use crate::engine::outbox::Outbox;
 use crate::engine::request::{BadRequest, Refusal};
 use crate::time::earliest;
@@ -117,17 +118,16 @@ impl ServerSession {
         session
     }
 
-    /// B12: exactly these five keys.
     fn open_packet(&self, transport: Transport) -> Str {
         let upgrades = transport == Transport::Polling && self.config.upgrades();
-        Str::from(format!(
-            r#"0{{"sid":"{}","upgrades":[{}],"pingInterval":{},"pingTimeout":{},"maxPayload":{}}}"#,
-            self.sid.as_str(),
-            if upgrades { r#""websocket""# } else { "" },
-            self.config.ping_interval.as_millis(),
-            self.config.ping_timeout.as_millis(),
-            self.config.max_http_buffer_size,
-        ))
+        let open = Open {
+            sid: self.sid.as_str().into(),
+            upgrades: if upgrades { vec![Transport::WebSocket] } else { Vec::new() },
+            ping_interval: self.config.ping_interval,
+            ping_timeout: self.config.ping_timeout,
+            max_payload: self.config.max_http_buffer_size,
+        };
+        open.packet()
     }
 
     /// Tells the session that its owner has stopped reading from the peer, or reads again: a peer that cannot be heard is
