@@ -6,7 +6,7 @@ use std::fmt;
 use sio_proto::UsageError;
 use sio_proto::engine::Encoded;
 use sio_proto::server;
-use sio_proto::socket::EncodeError;
+use sio_proto::socket::{ClientEmitError, EncodeError};
 
 /// Something that was not sent.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -15,11 +15,20 @@ pub enum EmitError {
     /// The data cannot be serialised, or the event's name is reserved.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// More waits for this client than `max_outbox` allows. The packet is given back:
-    /// [`Socket::send_packet`](crate::Socket::send_packet) tries again, [`Socket::ready`](crate::Socket::ready) waits for room.
-    #[error("outbox of this client is full")]
+    /// More waits for this client than `max_outbox` allows, or on the client more than `max_send_buffer`. The packet is given back:
+    /// [`Socket::send_packet`](crate::Socket::send_packet) tries again, [`Socket::ready`](crate::Socket::ready) waits for room;
+    /// [`ClientSocket`](crate::ClientSocket) has the same.
+    #[error("send buffer is full")]
     Full(Packet),
-    /// The client is gone.
+    /// On the client: the server would close the connection over a message of this size; the limit is its `maxPayload`.
+    #[error("event of {size} bytes, the server takes {limit}")]
+    TooLarge {
+        /// Bytes of the event's largest message, as it would be sent.
+        size: usize,
+        /// The server's limit.
+        limit: usize,
+    },
+    /// The client is gone, or closed for good.
     #[error("client is disconnected")]
     Disconnected,
     /// The client has not been let in yet: middlewares cannot send to it.
@@ -30,8 +39,19 @@ pub enum EmitError {
 impl From<server::EmitError> for EmitError {
     fn from(error: server::EmitError) -> Self {
         match error {
-            server::EmitError::Full(packet) => Self::Full(Packet(packet)),
+            server::EmitError::Full(packet) => Self::Full(packet.into()),
             server::EmitError::Usage(UsageError::NotConnected) => Self::NotConnected,
+            _ => Self::Disconnected,
+        }
+    }
+}
+
+impl EmitError {
+    /// `ack`: the id in the packet, with which it must be sent again.
+    pub(crate) fn from_client(error: ClientEmitError, ack: Option<u64>) -> Self {
+        match error {
+            ClientEmitError::Full(encoded) => Self::Full(Packet { encoded, ack }),
+            ClientEmitError::TooLarge { size, limit } => Self::TooLarge { size, limit },
             _ => Self::Disconnected,
         }
     }
@@ -39,7 +59,17 @@ impl From<server::EmitError> for EmitError {
 
 /// An encoded packet that could not be sent yet.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Packet(pub(crate) Encoded);
+pub struct Packet {
+    pub(crate) encoded: Encoded,
+    /// The id of the acknowledgement that it asks for, if it is one that a client sends at least once.
+    pub(crate) ack: Option<u64>,
+}
+
+impl From<Encoded> for Packet {
+    fn from(encoded: Encoded) -> Self {
+        Self { encoded, ack: None }
+    }
+}
 
 #[derive(Debug, thiserror::Error)]
 #[error("handler panicked: {0}")]

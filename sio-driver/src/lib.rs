@@ -73,6 +73,7 @@
 //! ```
 
 mod ack;
+mod client;
 mod encode;
 mod error;
 mod handlers;
@@ -82,6 +83,9 @@ mod wakers;
 mod websocket;
 
 pub use ack::{AckError, EmitWithAck};
+pub use client::{
+    Attempt, Client, ClientBuilder, ClientSocket, Events, Incoming, SocketBuilder, Tls, Volatile,
+};
 pub use error::{EmitError, Error, Packet, Rejection};
 pub use handlers::{Ack, Context, Data, Event, FromContext, Handler, IntoReply, Peer, State};
 pub use runtime::{BoxFuture, Runtime, Timer};
@@ -89,9 +93,11 @@ pub use server::{
     AckResponse, Auth, Body, BroadcastWithAck, Handshake, Middleware, Namespace, Operator, Server,
     ServerBuilder, Socket, serve, serve_connection,
 };
-pub use sio_proto::engine::{CloseReason, Cors, Overflow, Transport};
+pub use sio_proto::engine::{CloseReason, Cors, Overflow, Transport, TransportError};
 pub use sio_proto::hub::Room;
 pub use sio_proto::server::Delivery;
 pub use sio_proto::socket::payload::DecodeError;
-pub use sio_proto::socket::{Args, ConnectError, DisconnectReason, EncodeError, Payload};
+pub use sio_proto::socket::{
+    Args, BufferOverflow, ConnectError, ConnectionError, DisconnectReason, EncodeError, PacketError, Payload,
+};
 pub use sio_proto::{Instant, SocketId, Str};

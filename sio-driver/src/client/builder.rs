@@ -38,7 +38,8 @@ impl Settings {
         let Self { mut config, auth, table, hooks } = self;
         config.auth = auth.source()?;
         let retries = config.retries.is_some();
-        let make = |slot, name| SocketInner::new(slot, name, auth, retries, Live::new(table), Live::new(hooks));
+        let make =
+            |slot, name| SocketInner::new(slot, name, auth, retries, Live::new(table), Live::new(hooks));
         let inner = add_socket(life, namespace, make, config);
         Ok(ClientSocket { life: life.clone(), inner, answers: None })
     }

@@ -12,16 +12,16 @@ use std::task::Waker;
 use sio_proto::client::Client as Machine;
 use sio_proto::socket::Slot;
 
-use crate::ack::Answer;
+use crate::ack::AckSlot;
 use crate::client::socket::SocketInner;
 use crate::handlers::States;
-use crate::runtime::Host;
+use crate::runtime::Clock;
 use crate::wakers::enlist;
 
 /// What all handles of a client share with its task.
 pub(crate) struct Core {
     state: Mutex<State>,
-    pub(crate) host: Arc<dyn Host>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) states: States,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct State {
     pub(crate) machine: Machine,
     /// By slot: they are numbered in the order in which they are made.
     pub(crate) sockets: Vec<Arc<SocketInner>>,
-    pub(crate) acks: HashMap<(Slot, u64), Arc<Answer>>,
+    pub(crate) acks: HashMap<(Slot, u64), Arc<AckSlot>>,
     /// Who waits for something to change: a connection, an event to ask for, room, the end.
     watchers: Vec<Waker>,
     pump: Option<Waker>,
@@ -55,7 +55,7 @@ impl State {
 }
 
 impl Core {
-    pub(crate) fn new(machine: Machine, host: Arc<dyn Host>, states: States) -> Self {
+    pub(crate) fn new(machine: Machine, clock: Arc<dyn Clock>, states: States) -> Self {
         let state = State {
             machine,
             sockets: Vec::new(),
@@ -64,7 +64,7 @@ impl Core {
             pump: None,
             finished: false,
         };
-        Self { state: Mutex::new(state), host, states }
+        Self { state: Mutex::new(state), clock, states }
     }
 
     /// The lock, for handles: the pump is woken when it is released.
@@ -121,7 +121,7 @@ pub(crate) struct Life(pub(crate) Arc<Core>);
 
 impl Drop for Life {
     fn drop(&mut self) {
-        let now = self.0.host.now();
+        let now = self.0.clock.now();
         self.0.lock().machine.close(now);
     }
 }

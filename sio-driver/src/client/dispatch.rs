@@ -258,4 +258,3 @@ impl Job for Work {
         }))
     }
 }
-

@@ -1,38 +1,17 @@
 //! Other ways to emit: with an acknowledgement, or volatile.
 
-use std::future::IntoFuture;
-use std::marker::PhantomData;
-use std::time::Duration;
+use std::future::{IntoFuture, poll_fn};
 
 use serde::de::DeserializeOwned;
-use sio_proto::engine::Encoded;
-use sio_proto::socket::{Args, Emit, Emitted};
+use sio_proto::socket::{AckError as Silence, Args, Emit, Emitted};
 
-use crate::ack::AckError;
+use crate::ack::{AckError, EmitWithAck};
 use crate::client::socket::ClientSocket;
 use crate::encode::encode;
 use crate::error::EmitError;
 use crate::runtime::BoxFuture;
 
-/// An event that asks for an acknowledgement: [`ClientSocket::emit_with_ack`]. It is sent when it is awaited.
-#[must_use = "the event is sent when this is awaited"]
-#[derive(Debug)]
-pub struct EmitWithAck<T> {
-    pub(crate) socket: ClientSocket,
-    pub(crate) packet: Result<(u64, Encoded), EmitError>,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) answer: PhantomData<fn() -> T>,
-}
-
-impl<T> EmitWithAck<T> {
-    /// How long to wait. Default: [`ack_timeout`](crate::ClientBuilder::ack_timeout). With `retries`: for each try.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-}
-
-impl<T: DeserializeOwned + 'static> IntoFuture for EmitWithAck<T> {
+impl<T: DeserializeOwned + 'static> IntoFuture for EmitWithAck<T, ClientSocket> {
     type Output = Result<T, AckError>;
     type IntoFuture = BoxFuture<Self::Output>;
 
@@ -43,7 +22,8 @@ impl<T: DeserializeOwned + 'static> IntoFuture for EmitWithAck<T> {
             let emit = Emit { ack: Some(id), timeout, ..Emit::new(packet) };
             let answer = socket.submit_with_ack(id, emit)?;
             let _forget = Forget { socket: &socket, id };
-            Ok(answer.wait().await?.deserialize()?)
+            let answer = poll_fn(|cx| answer.poll(cx)).await.pop().unwrap_or(Err(Silence::Disconnected));
+            Ok(answer?.deserialize()?)
         })
     }
 }
@@ -74,9 +54,4 @@ impl Volatile<'_> {
         let emitted = self.0.submit(Emit { volatile: true, ..Emit::new(packet) })?;
         Ok(emitted != Emitted::Dropped)
     }
-}
-
-#[allow(dead_code)]
-fn is_send<T: DeserializeOwned + 'static>(emit: EmitWithAck<T>) -> impl Send {
-    (emit.into_future(), PhantomData::<T>).0
 }

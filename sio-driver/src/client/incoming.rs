@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use serde::Deserialize;
@@ -22,7 +23,8 @@ pub struct Incoming {
 
 impl Incoming {
     pub(crate) fn poll(socket: &ClientSocket, cx: &Context<'_>) -> Poll<Option<Self>> {
-        let now = socket.core().host.now();
+        let now = socket.core().clock.now();
+        socket.inner.receiving.store(true, Ordering::Release);
         // Room that this makes may let the pump read on.
         let mut locked = socket.lock();
         let slot = socket.inner.slot;

@@ -8,7 +8,6 @@ mod dispatch;
 mod emit;
 mod hooks;
 mod incoming;
-mod net;
 mod pump;
 mod socket;
 
@@ -18,6 +17,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::task::Poll;
 
+/// TLS
+#[derive(Debug)]
+pub struct Tls;
 pub use builder::{ClientBuilder, SocketBuilder};
 pub use emit::Volatile;
 pub use incoming::{Events, Incoming};
@@ -48,7 +50,8 @@ impl Client {
     /// Handlers that must not miss the first event are added with [`socket_with`](Self::socket_with).
     #[must_use]
     pub fn socket(&self, namespace: &str) -> ClientSocket {
-        let socket = SocketBuilder::new().add(&self.socket.life, namespace).expect("no auth that could be wrong");
+        let socket =
+            SocketBuilder::new().add(&self.socket.life, namespace).expect("no auth that could be wrong");
         socket.connect();
         socket
     }

@@ -10,8 +10,8 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use sio_proto::Instant;
-use sio_proto::socket::AckError;
 use sio_proto::engine::{Answer, ChannelId, ClientRequest, Message, Transmit, TransportError};
+use sio_proto::socket::AckError;
 
 use crate::client::connector::{Connector, WebSocket, transport_error};
 use crate::client::core::{Core, Life};
@@ -110,7 +110,11 @@ impl<R: Runtime> Pump<R> {
                     if ended {
                         channel.work = Work::Over;
                     }
-                    if self.inbound.is_empty() && !ended { Outcome::Nothing } else { Outcome::Messages(error) }
+                    if self.inbound.is_empty() && !ended {
+                        Outcome::Nothing
+                    } else {
+                        Outcome::Messages(error)
+                    }
                 }
                 Work::Over => Outcome::Nothing,
             };

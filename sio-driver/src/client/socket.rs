@@ -3,18 +3,18 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 
 use sio_proto::Str;
 use sio_proto::engine::Transport;
 use sio_proto::socket::{AckId, Args, ConnectionError, Emit, Emitted, Slot, Ticket};
 
-use crate::ack::Answer;
+use crate::ack::{AckSlot, EmitWithAck};
 use crate::client::auth::Auth;
 use crate::client::core::{Core, Life, Locked};
-use crate::client::emit::{EmitWithAck, Volatile};
+use crate::client::emit::Volatile;
 use crate::client::hooks::{Hook, Hooks};
 use crate::client::incoming::{Events, Incoming};
 use crate::encode::encode;
@@ -41,18 +41,28 @@ pub(crate) struct SocketInner {
     pub(crate) auth: Auth,
     /// Whether events are sent until they are acknowledged, and so need ids.
     pub(crate) retries: bool,
+    /// Whether somebody asks for events.
+    pub(crate) receiving: AtomicBool,
     next_ack: AtomicU64,
 }
 
 impl SocketInner {
-    pub(crate) fn new(slot: Slot, name: Str, auth: Auth, retries: bool) -> Self {
+    pub(crate) fn new(
+        slot: Slot,
+        name: Str,
+        auth: Auth,
+        retries: bool,
+        table: Live<Table<ClientSocket>>,
+        hooks: Live<Hooks>,
+    ) -> Self {
         Self {
             slot,
             name,
-            table: Live::default(),
-            hooks: Live::default(),
+            table,
+            hooks,
             auth,
             retries,
+            receiving: AtomicBool::new(false),
             next_ack: AtomicU64::new(0),
         }
     }
@@ -169,7 +179,7 @@ impl ClientSocket {
     /// ```ignore
     /// let answer: String = socket.emit_with_ack("question", "?").timeout(Duration::from_secs(5)).await?;
     /// ```
-    pub fn emit_with_ack<T>(&self, event: &str, args: &(impl Args + ?Sized)) -> EmitWithAck<T> {
+    pub fn emit_with_ack<T>(&self, event: &str, args: &(impl Args + ?Sized)) -> EmitWithAck<T, Self> {
         let id = self.next_ack_id();
         let packet = encode(|encoder| encoder.event(&self.inner.name, Some(id), event, args));
         let packet = packet.map(|packet| (id, packet)).map_err(EmitError::from);
@@ -187,7 +197,7 @@ impl ClientSocket {
     /// # Errors
     /// As for [`emit`](Self::emit).
     pub fn send_packet(&self, packet: Packet) -> Result<(), EmitError> {
-        self.submit(Emit { ack: packet.ack(), ..Emit::new(packet.into_encoded()) }).map(|_| ())
+        self.submit(Emit { ack: packet.ack, ..Emit::new(packet.encoded) }).map(|_| ())
     }
 
     /// Waits until at most half of what may wait to be sent does, or the client is closed.
@@ -206,7 +216,7 @@ impl ClientSocket {
 
     /// Drops the events that wait to be sent. Who waits for their acknowledgements gets [`AckError::Dropped`](crate::AckError::Dropped).
     pub fn clear_send_buffer(&self) {
-        let now = self.core().host.now();
+        let now = self.core().clock.now();
         self.lock().machine.clear_send_buffer(self.inner.slot, now);
     }
 
@@ -215,7 +225,7 @@ impl ClientSocket {
     }
 
     pub(crate) fn submit(&self, emit: Emit) -> Result<Emitted, EmitError> {
-        let (now, ack) = (self.core().host.now(), emit.ack);
+        let (now, ack) = (self.core().clock.now(), emit.ack);
         let mut locked = self.lock();
         if locked.finished {
             return Err(EmitError::Disconnected);
@@ -224,9 +234,9 @@ impl ClientSocket {
     }
 
     /// Sends an event and says where its answer will arrive.
-    pub(crate) fn submit_with_ack(&self, id: u64, emit: Emit) -> Result<Arc<Answer>, EmitError> {
-        let answer = Arc::new(Answer::default());
-        let now = self.core().host.now();
+    pub(crate) fn submit_with_ack(&self, id: u64, emit: Emit) -> Result<Arc<AckSlot>, EmitError> {
+        let answer = Arc::new(AckSlot::new(Some(1)));
+        let now = self.core().clock.now();
         let mut locked = self.lock();
         if locked.finished {
             return Err(EmitError::Disconnected);
@@ -251,19 +261,19 @@ impl ClientSocket {
     /// Connects, after the server or this side has disconnected, or after the client gave up. Does nothing while
     /// [`is_active`](Self::is_active) and trying, or once the client is closed.
     pub fn connect(&self) {
-        let now = self.core().host.now();
+        let now = self.core().clock.now();
         let _ = self.lock().machine.connect(self.inner.slot, now);
     }
 
     /// Leaves the namespace, after what was emitted before. It stays so until [`connect`](Self::connect). Other namespaces of the client
     /// are not touched; after the last one the connection is closed.
     pub fn disconnect(&self) {
-        let now = self.core().host.now();
+        let now = self.core().clock.now();
         self.lock().machine.disconnect(self.inner.slot, now);
     }
 
     pub(crate) fn authenticate(&self, ticket: Ticket, auth: Result<Option<Str>, Str>) {
-        let now = self.core().host.now();
+        let now = self.core().clock.now();
         // Void if the connection was lost meanwhile; then it is asked for again.
         let _ = self.lock().machine.authenticate(self.inner.slot, ticket, auth, now);
     }
@@ -381,8 +391,10 @@ impl Peer for ClientSocket {
     }
 
     fn send_ack(&self, id: u64, packet: Packet) -> Result<(), EmitError> {
-        let Some(ack) = self.answers.filter(|ack| ack.id() == id) else { return Err(EmitError::Disconnected) };
-        let sent = self.lock().machine.ack(self.inner.slot, ack, packet.into_encoded());
+        let Some(ack) = self.answers.filter(|ack| ack.id() == id) else {
+            return Err(EmitError::Disconnected);
+        };
+        let sent = self.lock().machine.ack(self.inner.slot, ack, packet.encoded);
         sent.map_err(|error| EmitError::from_client(error, None))
     }
 

@@ -1,6 +1,6 @@
 //! [`Context`]: what a handler was called for.
 
-use sio_proto::socket::{DisconnectReason, Payload};
+use sio_proto::socket::{ConnectionError, DisconnectReason, Payload};
 
 use crate::Socket;
 
@@ -11,11 +11,20 @@ pub struct Context<S = Socket> {
     pub(crate) what: What,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum What {
     Connect,
-    Event { payload: Payload, ack: Option<u64> },
+    Event {
+        payload: Payload,
+        ack: Option<u64>,
+    },
     Disconnect(DisconnectReason),
+    /// A client could not connect.
+    ConnectError(ConnectionError),
+    /// A client tries to connect again, or is connected again, after so many attempts.
+    Attempt(u32),
+    /// A client gives up.
+    ReconnectFailed,
 }
 
 impl<S> Context<S> {

@@ -10,13 +10,14 @@ use sio_proto::socket::{Args, DisconnectReason, Payload};
 use super::{Context, Peer, Side, What};
 use crate::Socket;
 use crate::encode::encode;
-use crate::error::{EmitError, Packet, Rejection};
+use crate::error::{EmitError, Rejection};
 
 /// Something that a handler can ask for as a parameter; `S` is whose events it handles.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an extractor for events of `{S}`",
     note = "extractors: `Data<T>`, `Payload`, `Ack`, `State<T>`, `Event`, `DisconnectReason`",
-    note = "and in handlers of a server only: `Socket`, `Auth<T>`, `Namespace`, `Server`"
+    note = "and in handlers of a server only: `Socket`, `Auth<T>`, `Namespace`, `Server`",
+    note = "and in handlers of a client only: `ClientSocket`, `ConnectionError`, `Attempt`"
 )]
 pub trait FromContext<S = Socket>: Sized {
     /// Takes the value out of what the handler was called for.
@@ -100,6 +101,7 @@ impl Ack {
         let Some(id) = self.id else { return Ok(()) };
         match &self.socket {
             Side::Server(socket) => acknowledge(socket, id, args),
+            Side::Client(socket) => acknowledge(socket, id, args),
             #[cfg(test)]
             Side::Test(socket) => acknowledge(socket, id, args),
         }
@@ -109,7 +111,7 @@ impl Ack {
 /// Encodes and sends the acknowledgement of an event.
 pub(crate) fn acknowledge<S: Peer, A: Args + ?Sized>(socket: &S, id: u64, args: &A) -> Result<(), EmitError> {
     let packet = encode(|encoder| encoder.ack(socket.namespace_name(), id, args))?;
-    socket.send_ack(id, Packet(packet))
+    socket.send_ack(id, packet.into())
 }
 
 impl<S: Peer> FromContext<S> for Ack {

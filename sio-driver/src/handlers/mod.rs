@@ -30,6 +30,7 @@ mod tests;
 
 pub use context::Context;
 pub(crate) use context::What;
+pub(crate) use extract::acknowledge;
 pub use extract::{Ack, Data, Event, FromContext, State};
 pub use handler::Handler;
 pub(crate) use handler::{Erased, catch, finish, start};

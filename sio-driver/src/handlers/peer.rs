@@ -6,8 +6,8 @@ use std::fmt;
 
 use sio_proto::Str;
 
-use crate::Socket;
 use crate::error::{EmitError, Error, Packet};
+use crate::{ClientSocket, Socket};
 
 /// A socket that events come to, on either side of a connection. Extractors of your own that suit every side are
 /// `impl<S: Peer> FromContext<S>`. Only this crate's sockets implement it.
@@ -38,6 +38,8 @@ pub trait Peer: Clone + fmt::Debug + Into<Side> + Send + Sync + 'static {
 pub enum Side {
     /// A server's socket.
     Server(Socket),
+    /// A client's socket.
+    Client(ClientSocket),
     #[cfg(test)]
     Test(super::tests::Tester),
 }

@@ -53,6 +53,16 @@ impl<S: Peer> Table<S> {
         self.error.push(Arc::new(handler));
     }
 
+    /// Whether there is any handler for this event.
+    pub(crate) fn handles(&self, event: &str) -> bool {
+        !self.any.is_empty() || self.events.contains_key(event)
+    }
+
+    /// Whether there is no handler at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.any.is_empty() && self.events.is_empty()
+    }
+
     /// Logs that a handler failed, and tells the error handlers.
     pub(crate) fn report(&self, socket: &S, error: &Error) {
         let (id, namespace) = (socket.log_id(), socket.namespace_name());
@@ -112,6 +122,12 @@ impl<S> Entry<S> {
 /// A table that is changed while others look things up in it; they keep the one they have got.
 #[derive(Default)]
 pub(crate) struct Live<T>(RwLock<Arc<T>>);
+
+impl<T> Live<T> {
+    pub(crate) fn new(table: T) -> Self {
+        Self(RwLock::new(Arc::new(table)))
+    }
+}
 
 impl<T: Clone> Live<T> {
     pub(crate) fn get(&self) -> Arc<T> {

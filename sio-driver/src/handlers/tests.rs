@@ -83,7 +83,7 @@ impl Peer for Tester {
     }
 
     fn send_ack(&self, id: u64, packet: Packet) -> Result<(), EmitError> {
-        let (Frame::Text(text), _) = packet.0.into_parts() else { panic!("expected text") };
+        let (Frame::Text(text), _) = packet.encoded.into_parts() else { panic!("expected text") };
         self.push(format!("ack {id}: {text}"));
         Ok(())
     }

@@ -6,29 +6,22 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use async_tungstenite::WebSocketStream;
-use futures_io::{AsyncRead as _, AsyncWrite as _};
-use futures_util::{Sink as _, Stream as _};
 use hyper::rt::{Read, Write};
 use hyper::upgrade::OnUpgrade;
 use sio_proto::engine::{ChannelId, Hangup, Message, Refusal, Transmit};
 use sio_proto::server::ConnId;
 use sio_proto::{Instant, Sid};
 use tracing::Instrument as _;
-use tungstenite::Message as WsMessage;
-use tungstenite::protocol::{CloseFrame, Role};
+use tungstenite::protocol::Role;
 
 use crate::server::dispatch::Dispatcher;
 use crate::server::shard::{ConnState, Shard};
 use crate::server::{Handshake, Shared};
-use crate::websocket::{self, End, Io, WRITE_BATCH};
+use crate::websocket::{self, Io, WRITE_BATCH, Wire};
 
-/// Messages read before they are handled.
-const READ_BATCH: usize = 64;
-/// Bytes of messages read before they are handled; one message more at most.
-const READ_BYTES: usize = 256 << 10;
 /// Turns in one poll, before other tasks get theirs.
 const TURNS: usize = 8;
 
@@ -87,28 +80,12 @@ struct Pump<S> {
     shard: Arc<Shard>,
     conn: ConnId,
     channel: ChannelId,
-    websocket: WebSocketStream<Io<S>>,
+    wire: Wire<Io<S>>,
     inbound: Vec<Message>,
-    outbound: Vec<WsMessage>,
     /// Held while handlers of this connection run or wait.
     dispatcher: Option<Dispatcher>,
     /// Whether the machine takes more messages.
     wants_read: bool,
-    /// Whether something was written that is not flushed.
-    dirty: bool,
-    phase: Phase,
-}
-
-enum Phase {
-    Open,
-    /// The peer broke the rules: once the machine closes the WebSocket, this is the close frame.
-    Faulty(Option<CloseFrame>),
-    /// We have sent a close frame, and wait for the peer's. What comes before does not matter.
-    Closing,
-    /// As `Closing`, but what comes cannot be understood any more.
-    Draining,
-    /// The connection is gone.
-    Gone,
 }
 
 impl<S: Read + Write + Unpin> Pump<S> {
@@ -117,74 +94,16 @@ impl<S: Read + Write + Unpin> Pump<S> {
             shard,
             conn,
             channel,
-            websocket,
+            wire: Wire::new(websocket),
             inbound: Vec::new(),
-            outbound: Vec::new(),
             dispatcher: None,
             wants_read: true,
-            dirty: false,
-            phase: Phase::Open,
         }
-    }
-
-    /// Reads what has arrived. Says whether there may be more.
-    fn read(&mut self, cx: &mut Context<'_>) -> bool {
-        match self.phase {
-            Phase::Open if !self.wants_read => return false,
-            Phase::Open | Phase::Closing => {}
-            Phase::Draining => return self.drain(cx),
-            Phase::Faulty(_) | Phase::Gone => return false,
-        }
-        let mut bytes = 0;
-        for _ in 0..READ_BATCH {
-            if bytes >= READ_BYTES {
-                break;
-            }
-            match Pin::new(&mut self.websocket).poll_next(cx) {
-                Poll::Pending => return false,
-                Poll::Ready(Some(Ok(message))) => {
-                    bytes += message.len();
-                    if matches!(self.phase, Phase::Open) {
-                        self.inbound.extend(websocket::incoming(message));
-                    }
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    tracing::debug!(conn = ?self.conn, %error, "websocket failed");
-                    self.phase = match (websocket::end(&error), &self.phase) {
-                        (End::Fault(close), Phase::Open) => Phase::Faulty(close),
-                        _ => Phase::Gone,
-                    };
-                    return false;
-                }
-                Poll::Ready(None) => {
-                    self.phase = Phase::Gone;
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
-    /// Throws away what arrives, so that the peer gets our last bytes and not a reset.
-    fn drain(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut waste = [0; 1024];
-        for _ in 0..READ_BATCH {
-            match Pin::new(self.websocket.get_mut()).poll_read(cx, &mut waste) {
-                Poll::Pending => return false,
-                Poll::Ready(Ok(1..)) => {}
-                Poll::Ready(Ok(0) | Err(_)) => {
-                    self.phase = Phase::Gone;
-                    return false;
-                }
-            }
-        }
-        true
     }
 
     /// Gives the machine what was read, and how the reading ended.
     fn deliver(&mut self, now: Instant) {
-        let gone = matches!(self.phase, Phase::Gone);
-        let faulty = matches!(self.phase, Phase::Faulty(_));
+        let (gone, faulty) = (self.wire.is_gone(), self.wire.is_faulty());
         if self.inbound.is_empty() && !gone && !faulty {
             return;
         }
@@ -207,7 +126,7 @@ impl<S: Read + Write + Unpin> Pump<S> {
             self.dispatcher = locked.claim(self.conn);
         }
         drop(locked);
-        if self.inbound.capacity() > READ_BATCH {
+        if self.inbound.capacity() > websocket::READ_BATCH {
             self.inbound = Vec::new();
         }
     }
@@ -222,10 +141,10 @@ impl<S: Read + Write + Unpin> Pump<S> {
 
     /// Writes what waits, with one flush. Says whether there may be more to do.
     fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        if matches!(self.phase, Phase::Gone) {
+        if self.wire.is_gone() {
             return false;
         }
-        let blocked = self.dirty && self.flush(cx).is_pending();
+        let blocked = self.wire.is_blocked(cx);
         let mut bytes = 0;
         let mut close = false;
         let mut locked = self.shard.lock();
@@ -235,11 +154,11 @@ impl<S: Read + Write + Unpin> Pump<S> {
             match locked.machine.poll_transmit(self.channel, now) {
                 Some(Transmit::Packet(packet)) => {
                     bytes += packet.len();
-                    self.outbound.extend(websocket::outgoing(packet));
+                    self.wire.push(packet);
                 }
                 Some(Transmit::Close) => close = true,
                 Some(_) => {
-                    self.phase = Phase::Gone;
+                    self.wire.abort();
                     return true;
                 }
                 None => more = false,
@@ -256,53 +175,16 @@ impl<S: Read + Write + Unpin> Pump<S> {
             }
         }
         let more = more || self.dispatcher.as_ref().is_some_and(Dispatcher::is_new);
-        if self.outbound.is_empty() && !close {
+        if self.wire.is_empty() && !close {
             return more;
         }
         drop(locked);
-        for message in self.outbound.drain(..) {
-            if let Err(error) = Pin::new(&mut self.websocket).start_send(message) {
-                tracing::debug!(conn = ?self.conn, %error, "write failed");
-                self.phase = Phase::Gone;
-                return true;
-            }
+        let flushed = self.wire.send(cx, close);
+        if self.wire.is_gone() {
+            return true;
         }
-        if self.outbound.capacity() > READ_BATCH {
-            self.outbound = Vec::new();
-        }
-        if close {
-            let (frame, next) = match std::mem::replace(&mut self.phase, Phase::Closing) {
-                Phase::Faulty(frame) => (frame, Phase::Draining),
-                _ => (None, Phase::Closing),
-            };
-            self.phase = next;
-            let _ = Pin::new(&mut self.websocket).start_send(WsMessage::Close(frame));
-        }
-        self.dirty = true;
-        let flushed = self.flush(cx).is_ready();
         // Also if the flush waits: the next turn makes sure that more than the socket can wake this task.
         more || (flushed && close)
-    }
-
-    fn flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match ready!(Pin::new(&mut self.websocket).poll_flush(cx)) {
-            Ok(()) => {
-                self.dirty = false;
-                if matches!(self.phase, Phase::Draining) {
-                    // The peer sees the end at once, and we hear it out until it hangs up.
-                    let _ = Pin::new(self.websocket.get_mut()).poll_close(cx);
-                }
-            }
-            Err(error) => {
-                self.dirty = false;
-                // After a close handshake the library reports the end in this way.
-                if !matches!(self.phase, Phase::Draining) {
-                    tracing::trace!(conn = ?self.conn, %error, "flush failed");
-                    self.phase = Phase::Gone;
-                }
-            }
-        }
-        Poll::Ready(())
     }
 }
 
@@ -314,11 +196,11 @@ impl<S: Read + Write + Unpin> Future for Pump<S> {
         for _ in 0..TURNS {
             let now = pump.shard.now();
             let paused = !pump.wants_read;
-            let read = pump.read(cx);
+            let read = pump.wire.read(cx, pump.wants_read, &mut pump.inbound);
             pump.deliver(now);
             pump.dispatch(cx);
             let more = pump.write(cx, now);
-            if matches!(pump.phase, Phase::Gone) {
+            if pump.wire.is_gone() {
                 pump.deliver(now);
                 pump.dispatch(cx);
                 return Poll::Ready(());

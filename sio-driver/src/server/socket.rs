@@ -87,7 +87,7 @@ impl Socket {
     /// [`EmitError::Full`] if the client reads too slowly, and the others of [`EmitError`].
     pub fn emit<A: Args + ?Sized>(&self, event: &str, args: &A) -> Result<(), EmitError> {
         let packet = encode(|encoder| encoder.event(self.0.namespace.name(), None, event, args))?;
-        self.send_packet(Packet(packet))
+        self.send_packet(packet.into())
     }
 
     /// As [`emit`](Self::emit), but waits for room instead of giving the event back.
@@ -140,7 +140,7 @@ impl Socket {
     /// # Errors
     /// As for [`emit`](Self::emit).
     pub fn send_packet(&self, packet: Packet) -> Result<(), EmitError> {
-        Ok(self.0.shard.lock().machine.emit(self.0.key, packet.0, false)?)
+        Ok(self.0.shard.lock().machine.emit(self.0.key, packet.encoded, false)?)
     }
 
     /// Waits until the outbox is at most half full, or the client is gone.

@@ -13,7 +13,7 @@ use crate::socket::ConnConfig;
 pub struct Config {
     /// Engine.IO: transports, query, limits.
     pub engine: Arc<ClientConfig>,
-    /// Socket.IO: limits of one connection.
+    /// Socket.IO: limits of one connection. Packets with their attachments may have 64 MiB by default.
     pub socket: ConnConfig,
     /// Whether a connection that is lost, or that could not be made, is tried again. Default: yes.
     pub reconnection: bool,
@@ -45,7 +45,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             engine: Arc::default(),
-            socket: ConnConfig::default(),
+            socket: ConnConfig { max_packet_bytes: 64 << 20, ..ConnConfig::default() },
             reconnection: true,
             reconnection_attempts: None,
             backoff: BackoffConfig::default(),

@@ -42,6 +42,14 @@ impl Default for ConnConfig {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Slot(pub(super) u32);
 
+impl Slot {
+    /// The number: on a client, namespaces are numbered from 0 in the order in which they are made.
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
 /// What happened on a connection.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]

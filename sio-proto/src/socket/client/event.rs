@@ -130,6 +130,9 @@ pub enum ConnectionError {
     /// The application could not say what to show as `auth`.
     #[error("auth: {0}")]
     Auth(Str),
+    /// The client cannot be made as it was asked for: says what is wrong about the URL, the proxy, or another setting.
+    #[error("settings: {0}")]
+    Settings(Str),
     /// The client is not connected, and does not try to be: nothing asked it to, or it is closed.
     #[error("not connecting")]
     NotConnecting,
