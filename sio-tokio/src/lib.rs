@@ -72,16 +72,20 @@
 //! [`Server::service`] is the same without anything behind it. [`Server::serve_connection`] takes any accepted stream, such as one
 //! of tokio-rustls.
 
+mod client;
 mod runtime;
 mod server;
 mod tower;
 
+pub use client::Client;
 pub use runtime::{Tokio, TokioTimer};
 pub use server::Server;
 pub use sio_driver::{
-    Ack, AckError, AckResponse, Args, Auth, Body, BroadcastWithAck, CloseReason, ConnectError, Context, Cors,
-    Data, DecodeError, Delivery, DisconnectReason, EmitError, EmitWithAck, EncodeError, Error, Event,
-    FromContext, Handler, Handshake, IntoReply, Middleware, Namespace, Operator, Overflow, Packet, Payload,
-    Rejection, Room, ServerBuilder, Socket, SocketId, State, Str, Transport,
+    Ack, AckError, AckResponse, Args, Attempt, Auth, Body, BroadcastWithAck, BufferOverflow, ClientBuilder,
+    ClientSocket, CloseReason, ConnectError, ConnectionError, Context, Cors, Data, DecodeError, Delivery,
+    DisconnectReason, EmitError, EmitWithAck, EncodeError, Error, Event, Events, FromContext, Handler,
+    Handshake, Incoming, IntoReply, Middleware, Namespace, Operator, Overflow, Packet, PacketError, Payload,
+    Peer, Rejection, Room, ServerBuilder, Socket, SocketBuilder, SocketId, State, Str, Tls, Transport,
+    TransportError, Volatile,
 };
 pub use tower::{NotFound, SioFuture, SioLayer, SioService};
