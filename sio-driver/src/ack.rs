@@ -1,7 +1,9 @@
 //! Waiting for acknowledgements.
 
+use std::future::Future;
 use std::marker::PhantomData;
-use std::sync::{Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -71,14 +73,40 @@ impl<A> AckSlot<A> {
         if state.expected == Some(state.answers.len()) { state.waker.take() } else { None }
     }
 
-    /// All answers, once they are there.
-    pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<Vec<A>> {
+    fn poll(&self, cx: &Context<'_>) -> Poll<Vec<A>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.expected == Some(state.answers.len()) {
             return Poll::Ready(std::mem::take(&mut state.answers));
         }
         state.waker = Some(cx.waker().clone());
         Poll::Pending
+    }
+}
+
+/// The answers that a slot collects. Dropping it forgets what was still awaited; late answers are ignored.
+pub(crate) struct Answers<F: Fn(), A = Answer> {
+    slot: Arc<AckSlot<A>>,
+    forget: F,
+}
+
+impl<F: Fn(), A> Answers<F, A> {
+    /// `forget` is called in the end, also if all answers are there.
+    pub(crate) fn new(slot: Arc<AckSlot<A>>, forget: F) -> Self {
+        Self { slot, forget }
+    }
+}
+
+impl<F: Fn(), A> Future for Answers<F, A> {
+    type Output = Vec<A>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Vec<A>> {
+        self.slot.poll(cx)
+    }
+}
+
+impl<F: Fn(), A> Drop for Answers<F, A> {
+    fn drop(&mut self) {
+        (self.forget)();
     }
 }
 

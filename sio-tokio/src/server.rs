@@ -51,7 +51,22 @@ impl Server {
 
     /// A tower layer: `axum::Router::new().layer(io.layer())`.
     ///
-    /// The client's address is taken from the request's extensions, if a `SocketAddr` is there.
+    /// The client's address, [`Handshake::remote_addr`](crate::Handshake::remote_addr), is taken from the request's extensions if a
+    /// `SocketAddr` is there. axum puts its `ConnectInfo` there, if it is asked to; a layer around this one unwraps it:
+    ///
+    /// ```no_run
+    /// # async fn run(io: sio_tokio::Server, listener: tokio::net::TcpListener) -> std::io::Result<()> {
+    /// # use std::net::SocketAddr;
+    /// # use axum::{Router, extract::{ConnectInfo, Request}, middleware::map_request};
+    /// let app = Router::new().layer(io.layer()).layer(map_request(
+    ///     async |ConnectInfo(address): ConnectInfo<SocketAddr>, mut request: Request| {
+    ///         request.extensions_mut().insert(address);
+    ///         request
+    ///     },
+    /// ));
+    /// axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await
+    /// # }
+    /// ```
     #[must_use]
     pub fn layer(&self) -> SioLayer {
         SioLayer(self.clone())

@@ -1,11 +1,11 @@
 //! Other ways to emit: with an acknowledgement, or volatile.
 
-use std::future::{IntoFuture, poll_fn};
+use std::future::IntoFuture;
 
 use serde::de::DeserializeOwned;
 use sio_proto::socket::{AckError as Silence, Args, Emit, Emitted};
 
-use crate::ack::{AckError, EmitWithAck};
+use crate::ack::{AckError, Answers, EmitWithAck};
 use crate::client::socket::ClientSocket;
 use crate::encode::encode;
 use crate::error::EmitError;
@@ -21,22 +21,10 @@ impl<T: DeserializeOwned + 'static> IntoFuture for EmitWithAck<T, ClientSocket> 
             let (id, packet) = packet?;
             let emit = Emit { ack: Some(id), timeout, ..Emit::new(packet) };
             let answer = socket.submit_with_ack(id, emit)?;
-            let _forget = Forget { socket: &socket, id };
-            let answer = poll_fn(|cx| answer.poll(cx)).await.pop().unwrap_or(Err(Silence::Disconnected));
+            let forget = || socket.forget_ack(id);
+            let answer = Answers::new(answer, forget).await.pop().unwrap_or(Err(Silence::Disconnected));
             Ok(answer?.deserialize()?)
         })
-    }
-}
-
-/// Nobody waits for an answer any more.
-struct Forget<'a> {
-    socket: &'a ClientSocket,
-    id: u64,
-}
-
-impl Drop for Forget<'_> {
-    fn drop(&mut self) {
-        self.socket.forget_ack(self.id);
     }
 }
 

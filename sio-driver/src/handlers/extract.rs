@@ -52,7 +52,7 @@ impl<S: Peer> FromContext<S> for Payload {
     }
 }
 
-/// The name of the event; for [`Namespace::on_any`].
+/// The name of the event; for [`Namespace::on_any`](crate::Namespace::on_any).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event(pub Str);
 

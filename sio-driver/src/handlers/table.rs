@@ -150,8 +150,8 @@ pub(crate) enum Found<S> {
     },
 }
 
-/// Looks an event's handlers up, in a table of several sockets and in that of this one. Those that are to be called once are
-/// then gone, so what is found must be run.
+/// Looks an event's handlers up, in a table that several sockets share and in this one's own, which alone may have handlers that
+/// are called once. Such a handler is gone when it is found, so what is found must be run.
 pub(crate) fn find<S: Peer>(
     event: &str,
     shared: Option<&Table<S>>,

@@ -1,64 +1,24 @@
 //! Waiting for acknowledgements of clients.
 
-use std::future::{Future, IntoFuture};
+use std::future::IntoFuture;
 use std::marker::PhantomData;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use sio_proto::SocketId;
 use sio_proto::engine::Encoded;
-use sio_proto::hub::SocketKey;
 use sio_proto::socket::{AckError as Silence, Payload};
 
 use crate::ack::{AckError, AckSlot, Answer, EmitWithAck};
 use crate::error::EmitError;
 use crate::runtime::BoxFuture;
-use crate::server::shard::Shard;
-use crate::server::{Namespace, Operator};
+use crate::server::Operator;
 
 /// Who answered, and what.
-type ClientAnswer = (SocketId, Answer);
+pub(crate) type ClientAnswer = (SocketId, Answer);
 
 /// Where the answers of clients arrive.
 pub(crate) type Slot = AckSlot<ClientAnswer>;
-
-/// The answers that a slot collects. Dropping it forgets what was still awaited; late answers are ignored.
-pub(crate) struct Answers {
-    pub(crate) slot: Arc<Slot>,
-    pub(crate) namespace: Namespace,
-    pub(crate) id: u64,
-    /// For the answer of one socket: its shard and key.
-    pub(crate) single: Option<(Arc<Shard>, SocketKey)>,
-}
-
-impl Future for Answers {
-    type Output = Vec<ClientAnswer>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.slot.poll(cx)
-    }
-}
-
-impl Drop for Answers {
-    fn drop(&mut self) {
-        let key = (self.namespace.id(), self.id);
-        match &self.single {
-            Some((shard, socket)) => {
-                let mut locked = shard.lock();
-                if locked.acks.remove(&key).is_some() {
-                    locked.machine.forget_ack(*socket, self.id);
-                }
-            }
-            // The machines keep a broadcast's ids until its deadline, which it always has.
-            None => self.namespace.shards(|shard| {
-                shard.lock().acks.remove(&key);
-            }),
-        }
-    }
-}
 
 impl<T: DeserializeOwned + 'static> IntoFuture for EmitWithAck<T> {
     type Output = Result<T, AckError>;

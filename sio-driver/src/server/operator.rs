@@ -9,9 +9,10 @@ use sio_proto::hub::{Room, Scope};
 use sio_proto::server::{Broadcast, Delivery, Op};
 use sio_proto::socket::Args;
 
+use crate::ack::Answers;
 use crate::encode::encode;
 use crate::error::EmitError;
-use crate::server::acks::{Answers, Slot};
+use crate::server::acks::{ClientAnswer, Slot};
 use crate::server::{BroadcastWithAck, Namespace};
 
 /// A selection of clients of one namespace, and what can be done to all of them.
@@ -107,7 +108,12 @@ impl Operator {
         total
     }
 
-    pub(super) fn send_with_ack(&self, ack: u64, packet: Encoded, timeout: Duration) -> Answers {
+    pub(super) fn send_with_ack(
+        &self,
+        ack: u64,
+        packet: Encoded,
+        timeout: Duration,
+    ) -> impl Future<Output = Vec<ClientAnswer>> + use<> {
         let slot = Arc::new(Slot::new(None));
         let id = self.namespace.id();
         let mut expected = 0;
@@ -123,6 +129,12 @@ impl Operator {
             }
         });
         slot.expect(expected);
-        Answers { slot, namespace: self.namespace.clone(), id: ack, single: None }
+        let namespace = self.namespace.clone();
+        // The machines keep a broadcast's ids until its deadline, which it always has.
+        Answers::new(slot, move || {
+            namespace.shards(|shard| {
+                shard.lock().acks.remove(&(id, ack));
+            });
+        })
     }
 }

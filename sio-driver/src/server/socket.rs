@@ -13,11 +13,11 @@ use sio_proto::hub::{Room, Scope, SocketKey};
 use sio_proto::socket::{Args, DisconnectReason};
 use sio_proto::{SocketId, Str};
 
-use crate::ack::EmitWithAck;
+use crate::ack::{Answers, EmitWithAck};
 use crate::encode::encode;
 use crate::error::{EmitError, Error, Packet};
 use crate::handlers::{Handler, Live, Peer, States, Table};
-use crate::server::acks::{Answers, Slot};
+use crate::server::acks::{ClientAnswer, Slot};
 use crate::server::namespace::Handlers;
 use crate::server::shard::Shard;
 use crate::server::{Handshake, Namespace, Operator, Shared};
@@ -124,15 +124,21 @@ impl Socket {
         id: u64,
         packet: Encoded,
         timeout: Option<Duration>,
-    ) -> Result<Answers, EmitError> {
+    ) -> Result<impl Future<Output = Vec<ClientAnswer>> + use<>, EmitError> {
         let slot = Arc::new(Slot::new(Some(1)));
         let deadline = timeout.map(|timeout| self.0.shard.now() + timeout);
         let mut locked = self.0.shard.lock();
         locked.machine.emit_with_ack(self.0.key, packet, id, deadline)?;
-        locked.acks.insert((self.0.namespace.id(), id), (slot.clone(), 1));
+        let key = (self.0.namespace.id(), id);
+        locked.acks.insert(key, (slot.clone(), 1));
         drop(locked);
-        let single = Some((self.0.shard.clone(), self.0.key));
-        Ok(Answers { slot, namespace: self.0.namespace.clone(), id, single })
+        let socket = self.clone();
+        Ok(Answers::new(slot, move || {
+            let mut locked = socket.0.shard.lock();
+            if locked.acks.remove(&key).is_some() {
+                locked.machine.forget_ack(socket.0.key, id);
+            }
+        }))
     }
 
     /// Sends a packet that [`EmitError::Full`] gave back.

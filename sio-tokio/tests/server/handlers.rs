@@ -215,6 +215,113 @@ async fn several_handlers() {
     assert_eq!(log.take(), ["any unknown"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn handlers_of_one_socket_come_and_go() {
+    let io = server();
+    let log = Log::default();
+    let (any, first, second) = (log.clone(), log.clone(), log.clone());
+    io.of("/")
+        .on("set up", move |socket: Socket| {
+            let (any, first, second) = (any.clone(), first.clone(), second.clone());
+            socket
+                .once("event", move |Event(name): Event| {
+                    first.push(format!("once {name}"));
+                    async { "once" }
+                })
+                .on("event", move || {
+                    second.push("own");
+                    async { "own" }
+                })
+                .on_any(move |Event(name): Event| {
+                    any.push(format!("any {name}"));
+                    async {}
+                })
+                .once("number", async |Data(number): Data<u8>| number);
+            async { "ready" }
+        })
+        .on("tear down", async |socket: Socket| {
+            socket.off("event").off("nothing");
+            "done"
+        });
+    let mut other = Ws::connect(&io).await;
+    let mut ws = Ws::connect(&io).await;
+    assert_eq!(ws.ask(r#"["set up"]"#).await, r#"["ready"]"#);
+    assert_eq!(log.take(), [""; 0]);
+    assert_eq!(ws.ask(r#"["event"]"#).await, r#"["once"]"#);
+    assert_eq!(log.take(), ["any event", "once event", "own"]);
+    assert_eq!(ws.ask(r#"["event"]"#).await, r#"["own"]"#);
+    assert_eq!(log.take(), ["any event", "own"], "once is once");
+    ws.send(r#"428["number","x"]"#).await;
+    ws.send(r#"428["number",1]"#).await;
+    assert_eq!(ws.ask(r#"["tear down"]"#).await, r#"["done"]"#, "arguments that do not parse use it up");
+    assert_eq!(log.take(), ["any number", "any number", "any tear down"]);
+    ws.send(r#"428["event"]"#).await;
+    assert_eq!(ws.ask(r#"["set up"]"#).await, r#"["ready"]"#, "an event that has no handler now");
+    assert_eq!(log.take(), ["any event", "any set up"]);
+    other.send(r#"428["event"]"#).await;
+    settle().await;
+    assert_eq!(log.take(), [""; 0], "handlers of one client are for that one");
+}
+
+/// Two events that are read together, and handlers that may run at once.
+#[tokio::test(start_paused = true)]
+async fn once_is_once_also_for_a_burst() {
+    let io = server();
+    let log = Log::default();
+    let seen = log.clone();
+    io.of("/").concurrent(10).on_connect(move |socket: Socket| {
+        let seen = seen.clone();
+        socket.once("event", move |Data(number): Data<u8>| {
+            let seen = seen.clone();
+            async move {
+                tokio::task::yield_now().await;
+                seen.push(number.to_string());
+            }
+        });
+        async {}
+    });
+    let mut ws = Ws::connect(&io).await;
+    ws.send_all((0..5).map(|number| format!(r#"42["event",{number}]"#))).await;
+    until(|| log.len() > 0).await;
+    settle().await;
+    assert_eq!(log.take(), ["0"]);
+}
+
+/// What a removed handler captured may use the socket when it is dropped.
+#[tokio::test(start_paused = true)]
+async fn removed_handlers_may_use_the_socket() {
+    struct Last(Socket);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            self.0.on("last", async || "words");
+        }
+    }
+    let io = server();
+    io.of("/").on("go", async |socket: Socket, Data(once): Data<bool>| {
+        let last = Last(socket.clone());
+        let handler = move || {
+            let _ = &last;
+            async { "event" }
+        };
+        if once {
+            socket.once("event", handler)
+        } else {
+            socket.on("event", handler)
+        };
+        if !once {
+            socket.off("event");
+        }
+    });
+    for once in [false, true] {
+        let mut ws = Ws::connect(&io).await;
+        ws.send(format!(r#"42["go",{once}]"#)).await;
+        if once {
+            assert_eq!(ws.ask(r#"["event"]"#).await, r#"["event"]"#);
+        }
+        assert_eq!(ws.ask(r#"["last"]"#).await, r#"["words"]"#);
+    }
+}
+
 /// Holding the socket in one of its own handlers is natural; it must not live for ever.
 #[tokio::test(start_paused = true)]
 async fn handlers_of_one_socket_may_hold_it() {

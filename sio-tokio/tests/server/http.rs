@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::middleware::map_request;
 use axum::routing::get;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -52,6 +54,29 @@ async fn as_a_layer_in_axum() {
     let mut ws = Ws::over(TcpStream::connect(address).await.unwrap()).await;
     ws.join("/").await;
     assert_eq!(ws.ask(r#"["ask"]"#).await, r#"["answer"]"#);
+}
+
+/// The line that `Server::layer` documents.
+#[tokio::test]
+async fn the_address_that_axum_knows() {
+    let io = server();
+    io.of("/")
+        .on("address", async |socket: Socket| socket.handshake().remote_addr.map(|addr| addr.to_string()));
+    let app = Router::new().layer(io.layer()).layer(map_request(
+        async |ConnectInfo(address): ConnectInfo<SocketAddr>, mut request: axum::extract::Request| {
+            request.extensions_mut().insert(address);
+            request
+        },
+    ));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    let stream = TcpStream::connect(address).await.unwrap();
+    let ours = stream.local_addr().unwrap();
+    let mut ws = Ws::over(stream).await;
+    ws.join("/").await;
+    assert_eq!(ws.ask(r#"["address"]"#).await, format!("[\"{ours}\"]"));
 }
 
 #[tokio::test]
