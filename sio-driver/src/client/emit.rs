@@ -16,13 +16,21 @@ impl<T: DeserializeOwned + 'static> IntoFuture for EmitWithAck<T, ClientSocket> 
     type IntoFuture = BoxFuture<Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
+        self.send()
+    }
+}
+
+impl<T: DeserializeOwned + 'static> EmitWithAck<T, ClientSocket> {
+    /// Sends the event now, and gives the future of its answer, to be awaited some time later: events that are sent in this way
+    /// go out in the order of the calls.
+    pub fn send(self) -> BoxFuture<Result<T, AckError>> {
         let Self { socket, packet, timeout, .. } = self;
+        let answers = packet.and_then(|(id, packet)| {
+            let answer = socket.submit_with_ack(id, Emit { ack: Some(id), timeout, ..Emit::new(packet) })?;
+            Ok(Answers::new(answer, move || socket.forget_ack(id)))
+        });
         Box::pin(async move {
-            let (id, packet) = packet?;
-            let emit = Emit { ack: Some(id), timeout, ..Emit::new(packet) };
-            let answer = socket.submit_with_ack(id, emit)?;
-            let forget = || socket.forget_ack(id);
-            let answer = Answers::new(answer, forget).await.pop().unwrap_or(Err(Silence::Disconnected));
+            let answer = answers?.await.pop().unwrap_or(Err(Silence::Disconnected));
             Ok(answer?.deserialize()?)
         })
     }

@@ -25,11 +25,17 @@ impl<T: DeserializeOwned + 'static> IntoFuture for EmitWithAck<T> {
     type IntoFuture = BoxFuture<Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
+        self.send()
+    }
+}
+
+impl<T: DeserializeOwned + 'static> EmitWithAck<T> {
+    /// Sends the event now, and gives the future of its answer, to be awaited some time later.
+    pub fn send(self) -> BoxFuture<Result<T, AckError>> {
         let Self { socket, packet, timeout, .. } = self;
+        let answers = packet.and_then(|(id, packet)| socket.send_with_ack(id, packet, timeout));
         Box::pin(async move {
-            let (id, packet) = packet?;
-            let answers = socket.send_with_ack(id, packet, timeout)?;
-            let answer = answers.await.pop().map_or(Err(Silence::Disconnected), |(_, answer)| answer);
+            let answer = answers?.await.pop().map_or(Err(Silence::Disconnected), |(_, answer)| answer);
             Ok(answer?.deserialize()?)
         })
     }
