@@ -69,7 +69,7 @@ impl Core {
 
     /// The lock, for handles: the pump is woken when it is released.
     pub(crate) fn lock(&self) -> Locked<'_> {
-        Locked { state: Some(self.state()) }
+        Locked { state: Some(self.state()), changed: false }
     }
 
     /// The lock, for the pump itself.
@@ -88,6 +88,15 @@ impl fmt::Debug for Core {
 /// The state, locked by a handle.
 pub(crate) struct Locked<'a> {
     state: Option<MutexGuard<'a, State>>,
+    /// Whether those who wait for a change are to look.
+    changed: bool,
+}
+
+impl Locked<'_> {
+    /// Says that this is more than a packet to send.
+    pub(crate) fn change(&mut self) {
+        self.changed = true;
+    }
 }
 
 impl Deref for Locked<'_> {
@@ -108,10 +117,9 @@ impl Drop for Locked<'_> {
     fn drop(&mut self) {
         let Some(mut state) = self.state.take() else { return };
         let pump = state.pump.take();
+        let watchers = if self.changed { state.take_watchers() } else { Vec::new() };
         drop(state);
-        if let Some(pump) = pump {
-            pump.wake();
-        }
+        pump.into_iter().chain(watchers).for_each(Waker::wake);
     }
 }
 
@@ -122,6 +130,8 @@ pub(crate) struct Life(pub(crate) Arc<Core>);
 impl Drop for Life {
     fn drop(&mut self) {
         let now = self.0.clock.now();
-        self.0.lock().machine.close(now);
+        let mut locked = self.0.lock();
+        locked.machine.close(now);
+        locked.change();
     }
 }

@@ -63,8 +63,10 @@ impl Dispatcher {
         state.machine.has_events() && self.lanes.is_empty()
     }
 
-    pub(crate) fn poll(&mut self, cx: &mut TaskContext<'_>) {
+    /// Says whether any event was taken.
+    pub(crate) fn poll(&mut self, cx: &mut TaskContext<'_>) -> bool {
         let Self { core, life, lanes, asking } = self;
+        let mut any = false;
         let _ = lanes.poll(cx, |lanes, cx| {
             let busy: Vec<Option<Slot>> = lanes.busy().collect();
             loop {
@@ -74,6 +76,7 @@ impl Dispatcher {
                 let alive = life.upgrade();
                 let mut state = core.state();
                 let event = state.machine.poll_event(&busy, now)?;
+                any = true;
                 let route = route(&mut state, alive.as_ref(), event, &mut wakers, now);
                 drop(state);
                 wakers.into_iter().for_each(Waker::wake);
@@ -89,6 +92,7 @@ impl Dispatcher {
             }
         });
         self.asking.retain_mut(|question| question.as_mut().poll(cx).is_pending());
+        any
     }
 }
 

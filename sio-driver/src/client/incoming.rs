@@ -25,20 +25,26 @@ impl Incoming {
     pub(crate) fn poll(socket: &ClientSocket, cx: &Context<'_>) -> Poll<Option<Self>> {
         let now = socket.core().clock.now();
         socket.inner.receiving.store(true, Ordering::Release);
-        // Room that this makes may let the pump read on.
-        let mut locked = socket.lock();
         let slot = socket.inner.slot;
-        if let Some(ClientConnEvent::Event { payload, ack, .. }) = locked.machine.poll_aside(slot, now) {
-            let socket = ClientSocket { answers: ack, ..socket.clone() };
-            return Poll::Ready(Some(Self { socket, payload, ack }));
+        let mut state = socket.core().state();
+        let paused = !state.machine.wants_read();
+        let event = state.machine.poll_aside(slot, now);
+        let resumed = paused && state.machine.wants_read();
+        if event.is_none() {
+            let machine = &state.machine;
+            let over = state.finished || machine.is_idle() || !machine.conn().is_active(slot);
+            if over && !machine.has_events() {
+                return Poll::Ready(None);
+            }
+            state.watch(cx.waker());
         }
-        let machine = &locked.machine;
-        let over = locked.finished || machine.is_idle() || !machine.conn().is_active(slot);
-        if over && !machine.has_events() {
-            return Poll::Ready(None);
+        drop(state);
+        if resumed {
+            // There is room again: the task reads on.
+            drop(socket.lock());
         }
-        locked.watch(cx.waker());
-        Poll::Pending
+        let Some(ClientConnEvent::Event { payload, ack, .. }) = event else { return Poll::Pending };
+        Poll::Ready(Some(Self { socket: ClientSocket { answers: ack, ..socket.clone() }, payload, ack }))
     }
 
     /// The event's name.

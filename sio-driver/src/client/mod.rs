@@ -78,7 +78,9 @@ impl Client {
     /// Leaves all namespaces and closes the connection, after what was emitted before. Final: the client does not connect again.
     pub fn disconnect(&self) {
         let now = self.core().clock.now();
-        self.lock().machine.close(now);
+        let mut locked = self.lock();
+        locked.machine.close(now);
+        locked.change();
     }
 
     /// As [`disconnect`](Self::disconnect), and waits until everything is sent and closed.
@@ -97,7 +99,9 @@ impl Client {
 
     /// Switches reconnection on or off. Off also stops a wait for the next attempt.
     pub fn set_reconnection(&self, reconnection: bool) {
-        self.lock().machine.set_reconnection(reconnection);
+        let mut locked = self.lock();
+        locked.machine.set_reconnection(reconnection);
+        locked.change();
     }
 }
 

@@ -70,9 +70,9 @@ impl<R: Runtime> Pump<R> {
         }
     }
 
-    /// Polls every channel, and tells the machine. Says whether there may be more to read.
-    fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        let mut more = false;
+    /// Polls every channel, and tells the machine. Says whether there may be more to read, and whether anything came.
+    fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> (bool, bool) {
+        let (mut more, mut any) = (false, false);
         for at in 0..self.channels.len() {
             let wanted = self.core.state().machine.wants_read();
             let channel = &mut self.channels[at];
@@ -119,10 +119,11 @@ impl<R: Runtime> Pump<R> {
                 Work::Over => Outcome::Nothing,
             };
             let id = channel.id;
+            any |= !matches!(outcome, Outcome::Nothing);
             self.tell(id, outcome, now);
         }
         self.channels.retain(|channel| !matches!(channel.work, Work::Over));
-        more
+        (more, any)
     }
 
     fn tell(&mut self, id: ChannelId, outcome: Outcome, now: Instant) {
@@ -187,9 +188,10 @@ impl<R: Runtime> Pump<R> {
         }
     }
 
-    /// Writes what waits for the WebSockets, each with one flush. Says whether there may be more to do.
-    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        let mut again = false;
+    /// Writes what waits for the WebSockets, each with one flush. Says whether there may be more to do, and whether anything was
+    /// written.
+    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> (bool, bool) {
+        let (mut again, mut any) = (false, false);
         for channel in &mut self.channels {
             let Work::WebSocket(wire) = &mut channel.work else { continue };
             // A server that does not read: nothing more is taken, and what is not taken can still go over another connection.
@@ -212,35 +214,40 @@ impl<R: Runtime> Pump<R> {
             if wire.is_empty() && !close {
                 continue;
             }
+            any = true;
             let flushed = wire.send(cx, close);
             again |= wire.is_gone() || (flushed && close);
         }
-        again
+        (again, any)
     }
 
     /// One turn. Says whether there may be more to do.
     fn turn(&mut self, cx: &mut Context<'_>) -> bool {
         let now = self.runtime.now();
-        let paused = {
+        let (paused, due) = {
             let mut state = self.core.state();
             // From here on, whatever a handle does wakes this task again.
             state.sleep(cx.waker());
-            if state.machine.poll_timeout().is_some_and(|at| at <= now) {
+            let due = state.machine.poll_timeout().is_some_and(|at| at <= now);
+            if due {
                 state.machine.handle_timeout(now);
             }
-            !state.machine.wants_read()
+            (!state.machine.wants_read(), due)
         };
-        let read = self.read(cx, now);
-        self.dispatcher.poll(cx);
+        let (more, read) = self.read(cx, now);
+        let handled = self.dispatcher.poll(cx);
         let requested = self.request(now);
-        let written = self.write(cx, now);
+        let (again, written) = self.write(cx, now);
         let mut state = self.core.state();
         let resumed = paused && state.machine.wants_read();
-        let dispatch = self.dispatcher.has_news(&state);
-        let watchers = state.take_watchers();
+        // Also those that writing has brought about, such as the end.
+        let news = self.dispatcher.has_news(&state) || (written && state.machine.has_events());
+        // Those who wait look only when something may have changed for them.
+        let changed = due || read || handled || requested || written;
+        let watchers = if changed { state.take_watchers() } else { Vec::new() };
         drop(state);
         watchers.into_iter().for_each(Waker::wake);
-        read || requested || written || resumed || dispatch
+        more || requested || again || resumed || news
     }
 
     /// Sleeps until the next deadline. Says whether it has come already.

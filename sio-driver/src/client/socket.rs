@@ -217,7 +217,9 @@ impl ClientSocket {
     /// Drops the events that wait to be sent. Who waits for their acknowledgements gets [`AckError::Dropped`](crate::AckError::Dropped).
     pub fn clear_send_buffer(&self) {
         let now = self.core().clock.now();
-        self.lock().machine.clear_send_buffer(self.inner.slot, now);
+        let mut locked = self.lock();
+        locked.machine.clear_send_buffer(self.inner.slot, now);
+        locked.change();
     }
 
     pub(crate) fn next_ack_id(&self) -> u64 {
@@ -263,14 +265,18 @@ impl ClientSocket {
     /// [`is_active`](Self::is_active) and trying, or once the client is closed.
     pub fn connect(&self) {
         let now = self.core().clock.now();
-        let _ = self.lock().machine.connect(self.inner.slot, now);
+        let mut locked = self.lock();
+        let _ = locked.machine.connect(self.inner.slot, now);
+        locked.change();
     }
 
     /// Leaves the namespace, after what was emitted before. It stays so until [`connect`](Self::connect). Other namespaces of the client
     /// are not touched; after the last one the connection is closed.
     pub fn disconnect(&self) {
         let now = self.core().clock.now();
-        self.lock().machine.disconnect(self.inner.slot, now);
+        let mut locked = self.lock();
+        locked.machine.disconnect(self.inner.slot, now);
+        locked.change();
     }
 
     pub(crate) fn authenticate(&self, ticket: Ticket, auth: Result<Option<Str>, Str>) {
