@@ -12,6 +12,7 @@ mod codecs;
 #[path = "../common/mod.rs"]
 mod common;
 mod conn;
+mod engine_client;
 mod harness;
 mod hub;
 mod server;

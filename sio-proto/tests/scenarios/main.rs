@@ -4,6 +4,7 @@ mod acks;
 mod attacks;
 #[path = "../common/mod.rs"]
 mod common;
+mod engine_client;
 mod handshake;
 mod heartbeat;
 mod namespaces;

@@ -40,7 +40,7 @@ pub enum ClientRequest {
         body: Bytes,
     },
     /// Drop this request, or this WebSocket, open or not yet: it is not wanted any more. Nothing more needs to be said
-    /// about it.
+    /// about it. It may have come to its own end just before.
     Abort {
         /// Which one.
         channel: ChannelId,

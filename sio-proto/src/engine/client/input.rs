@@ -181,15 +181,16 @@ impl ClientSession {
 
     /// The transport has failed: while the session opens there may be another one, else this is the end.
     pub(super) fn fail(&mut self, error: TransportError) {
-        match (self.phase, self.untried.pop()) {
-            (Phase::Opening, Some(next)) => {
+        match self.phase {
+            Phase::Opening => {
+                let Some(next) = self.untried.pop() else { return self.finish(error.reason(), Some(error)) };
                 if let Some(channel) = self.websocket.take() {
                     self.drop_channel(channel);
                 }
                 self.begin(next);
             }
-            (Phase::Closing { .. }, _) => self.finish(CloseReason::ForcedClose, Some(error)),
-            _ => self.finish(error.reason(), Some(error)),
+            Phase::Closing { .. } => self.finish(CloseReason::ForcedClose, Some(error)),
+            Phase::Open | Phase::Closed => self.finish(error.reason(), Some(error)),
         }
     }
 
