@@ -21,9 +21,13 @@ pub enum AckError {
     /// Nothing came in time.
     #[error("no acknowledgement in time")]
     Timeout,
-    /// The peer left before it answered; whether it saw the event is not known.
-    #[error("client disconnected before it acknowledged")]
+    /// The peer left, or the connection to it was lost, before it answered; whether it saw the event is not known.
+    #[error("disconnected before the acknowledgement")]
     Disconnected,
+    /// On the client: the event was dropped before it was sent, by [`BufferOverflow::DropOldest`](crate::BufferOverflow) or
+    /// [`clear_send_buffer`](crate::ClientSocket::clear_send_buffer).
+    #[error("dropped from the send buffer")]
+    Dropped,
     /// The answer does not parse as the type that was asked for.
     #[error("acknowledgement: {0}")]
     Data(#[from] DecodeError),
@@ -36,6 +40,7 @@ impl From<Silence> for AckError {
     fn from(silence: Silence) -> Self {
         match silence {
             Silence::Timeout => Self::Timeout,
+            Silence::Dropped => Self::Dropped,
             _ => Self::Disconnected,
         }
     }

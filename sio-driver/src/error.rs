@@ -29,7 +29,7 @@ pub enum EmitError {
         limit: usize,
     },
     /// The client is gone, or closed for good.
-    #[error("client is disconnected")]
+    #[error("disconnected")]
     Disconnected,
     /// The client has not been let in yet: middlewares cannot send to it.
     #[error("client is not connected yet")]
