@@ -13,12 +13,15 @@ use sio_proto::socket::{BufferOverflow, ConnectionError, SocketConfig};
 use sio_proto::{Seed, Str};
 
 use crate::client::auth::Auth;
-use crate::client::connector::{Connector, Network};
 use crate::client::core::{Core, Life};
 use crate::client::hooks::{Hook, Hooks};
+use crate::client::net::error::NetError;
 use crate::client::pump::Pump;
+use crate::client::requests::{Network, Plan, Requests};
 use crate::client::socket::{ClientSocket, SocketInner};
-use crate::client::{Client, Tls, add_socket};
+#[cfg(feature = "tls")]
+use crate::client::Tls;
+use crate::client::{Client, add_socket};
 use crate::error::Error;
 use crate::handlers::{Handler, Live, States, Table};
 use crate::runtime::{BoxFuture, Runtime};
@@ -187,11 +190,11 @@ pub struct ClientBuilder<C = Client> {
 }
 
 /// Starts the client's task, which needs the runtime's type.
-type Start = dyn FnOnce(Machine, States, Connector) -> Arc<Life> + Send + Sync;
+type Start = dyn FnOnce(Machine, States, Plan) -> Result<Arc<Life>, NetError> + Send + Sync;
 
 impl<C> fmt::Debug for ClientBuilder<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientBuilder").field("network", &self.network).finish_non_exhaustive()
+        f.debug_struct("ClientBuilder").field("engine", &self.engine).finish_non_exhaustive()
     }
 }
 
@@ -201,12 +204,13 @@ impl<C: From<Client>> ClientBuilder<C> {
     /// every request (B146).
     #[must_use]
     pub fn new(runtime: impl Runtime, url: impl Into<String>) -> Self {
-        let start = move |machine, states, connector| {
+        let start = move |machine, states, plan| {
+            let requests = Requests::new(runtime.clone(), plan)?;
             let core = Arc::new(Core::new(machine, Arc::new(runtime.clone()), states));
             let life = Arc::new(Life(core.clone()));
-            let pump = Pump::new(core, Arc::downgrade(&life), runtime.clone(), Arc::new(connector));
+            let pump = Pump::new(core, Arc::downgrade(&life), runtime.clone(), requests);
             runtime.spawn(pump);
-            life
+            Ok(life)
         };
         Self {
             start: Box::new(start),
@@ -358,7 +362,15 @@ impl<C: From<Client>> ClientBuilder<C> {
         self
     }
 
-    /// How `https` and `wss` servers are to be trusted, and what is shown to them.
+    /// Subprotocols that are offered when a WebSocket is opened; the server must choose one of them. Default: none.
+    #[must_use]
+    pub fn protocols(mut self, protocols: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.network.protocols = protocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How `https` and `wss` servers are to be trusted, and what is shown to them. Default: the roots of Mozilla.
+    #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.network.tls = Some(tls);
@@ -517,15 +529,16 @@ impl<C: From<Client>> ClientBuilder<C> {
         if engine.transports.is_empty() {
             return Err(wrong("no transport".into()));
         }
-        let (connector, target) = network.connector(engine.max_message_size).map_err(wrong)?;
-        engine.query = target.query;
+        let plan = network.plan(engine.max_message_size).map_err(wrong)?;
+        let namespace = plan.namespace.clone();
+        engine.query.clone_from(&plan.query);
         config.engine = Arc::new(engine);
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).expect("the operating system gives randomness");
         // Before the task is started: a client that cannot be made leaves nothing behind.
         settings.auth.source().map_err(wrong)?;
-        let life = start(Machine::new(config, Seed(seed)), state, connector);
-        let socket = settings.add(&life, &target.namespace).map_err(wrong)?;
+        let life = start(Machine::new(config, Seed(seed)), state, plan).map_err(|error| wrong(error.to_string()))?;
+        let socket = settings.add(&life, &namespace).map_err(wrong)?;
         if auto_connect {
             socket.connect();
         }

@@ -2,13 +2,14 @@
 
 mod auth;
 mod builder;
-mod connector;
 mod core;
 mod dispatch;
 mod emit;
 mod hooks;
 mod incoming;
+mod net;
 mod pump;
+mod requests;
 mod socket;
 
 use std::fmt;
@@ -17,12 +18,11 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::task::Poll;
 
-/// TLS
-#[derive(Debug)]
-pub struct Tls;
 pub use builder::{ClientBuilder, SocketBuilder};
 pub use emit::Volatile;
 pub use incoming::{Events, Incoming};
+#[cfg(feature = "tls")]
+pub use net::tls::{Tls, TlsError};
 pub use socket::{Attempt, ClientSocket};
 
 use sio_proto::socket::ConnectionError;

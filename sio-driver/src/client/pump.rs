@@ -10,12 +10,13 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use sio_proto::Instant;
-use sio_proto::engine::{Answer, ChannelId, ClientRequest, Message, Transmit, TransportError};
+use sio_proto::engine::{Answer, ChannelId, ClientRequest, Message, Transmit, Transport, TransportError};
 use sio_proto::socket::AckError;
 
-use crate::client::connector::{Connector, WebSocket, transport_error};
 use crate::client::core::{Core, Life};
 use crate::client::dispatch::Dispatcher;
+use crate::client::net::websocket::ClientWebSocket;
+use crate::client::requests::{Io, Requests, websocket_error};
 use crate::runtime::{BoxFuture, Runtime, Timer as _};
 use crate::websocket::{READ_BATCH, WRITE_BATCH, Wire};
 
@@ -26,7 +27,7 @@ pub(crate) struct Pump<R: Runtime> {
     core: Arc<Core>,
     runtime: R,
     timer: R::Timer,
-    connector: Arc<Connector>,
+    requests: Requests<R>,
     channels: Vec<Channel>,
     inbound: Vec<Message>,
     dispatcher: Dispatcher,
@@ -41,8 +42,8 @@ enum Work {
     /// A GET or POST.
     Request(BoxFuture<Result<Answer, TransportError>>),
     /// A WebSocket that is not open yet.
-    Dial(BoxFuture<Result<WebSocket, TransportError>>),
-    WebSocket(Box<Wire<crate::client::connector::Io>>),
+    Dial(BoxFuture<Result<ClientWebSocket, TransportError>>),
+    WebSocket(Box<Wire<Io>>),
     /// Done with.
     Over,
 }
@@ -58,13 +59,13 @@ enum Outcome {
 }
 
 impl<R: Runtime> Pump<R> {
-    pub(crate) fn new(core: Arc<Core>, life: Weak<Life>, runtime: R, connector: Arc<Connector>) -> Self {
+    pub(crate) fn new(core: Arc<Core>, life: Weak<Life>, runtime: R, requests: Requests<R>) -> Self {
         Self {
             dispatcher: Dispatcher::new(core.clone(), life),
             timer: runtime.timer(),
             core,
             runtime,
-            connector,
+            requests,
             channels: Vec::new(),
             inbound: Vec::new(),
         }
@@ -105,8 +106,8 @@ impl<R: Runtime> Pump<R> {
                     } else {
                         wire.is_gone()
                     };
-                    let limit = self.connector.max_message;
-                    let error = ended.then(|| transport_error(wire.take_error(), limit));
+                    let limit = self.requests.max_message_size();
+                    let error = ended.then(|| websocket_error(wire.take_error(), limit));
                     if ended {
                         channel.work = Work::Over;
                     }
@@ -139,6 +140,9 @@ impl<R: Runtime> Pump<R> {
                 if let Err(error) = machine.handle_answer(id, answer, now) {
                     tracing::debug!(%error, "server broke the protocol");
                 }
+                if machine.transport() == Some(Transport::WebSocket) {
+                    self.requests.close_idle();
+                }
             }
             Outcome::Answer(Err(error)) | Outcome::Failed(error) => {
                 tracing::debug!(%error, "request failed");
@@ -166,17 +170,15 @@ impl<R: Runtime> Pump<R> {
         loop {
             let Some(request) = self.core.state().machine.poll_request(now) else { return any };
             any = true;
-            let connector = self.connector.clone();
-            let runtime = self.runtime.clone();
             let (id, work) = match request {
                 ClientRequest::WebSocket { channel, query } => {
-                    (channel, Work::Dial(connector.websocket(runtime, query)))
+                    (channel, Work::Dial(self.requests.websocket(&query)))
                 }
                 ClientRequest::Get { channel, query } => {
-                    (channel, Work::Request(connector.request(runtime, query, None)))
+                    (channel, Work::Request(self.requests.request(&query, None)))
                 }
                 ClientRequest::Post { channel, query, body } => {
-                    (channel, Work::Request(connector.request(runtime, query, Some(body))))
+                    (channel, Work::Request(self.requests.request(&query, Some(body))))
                 }
                 ClientRequest::Abort { channel } => {
                     self.channels.retain(|open| open.id != channel);
