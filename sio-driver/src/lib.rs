@@ -44,6 +44,9 @@
 //!         let (stream, address) = listener.accept().await?;
 //!         Ok((TokioIo::new(stream), address))
 //!     }
+//!     async fn connect(&self, host: &str, port: u16) -> io::Result<Self::Stream> {
+//!         Ok(TokioIo::new(TcpStream::connect((host, port)).await?))
+//!     }
 //! }
 //!
 //! struct MyTimer(std::time::Instant, Option<Pin<Box<tokio::time::Sleep>>>);
@@ -73,6 +76,7 @@
 //! ```
 
 mod ack;
+mod client;
 mod dispatch;
 mod error;
 mod extract;
@@ -91,6 +95,9 @@ mod socket;
 mod websocket;
 
 pub use ack::{AckError, AckResponse, EmitWithAck};
+pub use client::UrlError;
+#[cfg(feature = "tls")]
+pub use client::{Tls, TlsError};
 pub use error::{EmitError, Error, Packet, Rejection};
 pub use extract::{Ack, Auth, Data, Event, FromContext, State};
 pub use handler::{Context, Handler, Middleware};

@@ -82,6 +82,8 @@ pub use sio_driver::{
     Ack, AckError, AckResponse, Args, Auth, Body, BroadcastWithAck, CloseReason, ConnectError, Context, Cors,
     Data, DecodeError, Delivery, DisconnectReason, EmitError, EmitWithAck, EncodeError, Error, Event,
     FromContext, Handler, Handshake, IntoReply, Middleware, Namespace, Operator, Overflow, Packet, Payload,
-    Rejection, Room, ServerBuilder, Socket, SocketId, State, Str, Transport,
+    Rejection, Room, ServerBuilder, Socket, SocketId, State, Str, Transport, UrlError,
 };
+#[cfg(feature = "tls")]
+pub use sio_driver::{Tls, TlsError};
 pub use tower::{NotFound, SioFuture, SioLayer, SioService};

@@ -53,6 +53,13 @@ impl Runtime for Tokio {
         let _ = stream.set_nodelay(true);
         Ok((TokioIo::new(stream), address))
     }
+
+    async fn connect(&self, host: &str, port: u16) -> io::Result<Self::Stream> {
+        let stream = TcpStream::connect((host, port)).await?;
+        // As above.
+        let _ = stream.set_nodelay(true);
+        Ok(TokioIo::new(stream))
+    }
 }
 
 /// A timer of tokio's.
