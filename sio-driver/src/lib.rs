@@ -44,6 +44,9 @@
 //!         let (stream, address) = listener.accept().await?;
 //!         Ok((TokioIo::new(stream), address))
 //!     }
+//!     async fn connect(&self, host: &str, port: u16) -> io::Result<Self::Stream> {
+//!         Ok(TokioIo::new(TcpStream::connect((host, port)).await?))
+//!     }
 //! }
 //!
 //! struct MyTimer(std::time::Instant, Option<Pin<Box<tokio::time::Sleep>>>);
@@ -83,9 +86,9 @@ mod wakers;
 mod websocket;
 
 pub use ack::{AckError, EmitWithAck};
-pub use client::{
-    Attempt, Client, ClientBuilder, ClientSocket, Events, Incoming, SocketBuilder, Tls, Volatile,
-};
+pub use client::{Attempt, Client, ClientBuilder, ClientSocket, Events, Incoming, SocketBuilder, Volatile};
+#[cfg(feature = "tls")]
+pub use client::{Tls, TlsError};
 pub use error::{EmitError, Error, Packet, Rejection};
 pub use handlers::{Ack, Context, Data, Event, FromContext, Handler, IntoReply, Peer, State};
 pub use runtime::{BoxFuture, Runtime, Timer};

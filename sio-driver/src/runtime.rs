@@ -37,7 +37,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         listener: &Self::Listener,
     ) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
 
-    /// A connection to this host, a name or an address, and port.
+    /// A connection to `host`, which is a name or an IP address (IPv6 without brackets). A name is resolved, and all its addresses are
+    /// tried. Dropping the future gives up.
     fn connect(&self, host: &str, port: u16) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 

@@ -85,7 +85,9 @@ pub use sio_driver::{
     ClientSocket, CloseReason, ConnectError, ConnectionError, Context, Cors, Data, DecodeError, Delivery,
     DisconnectReason, EmitError, EmitWithAck, EncodeError, Error, Event, Events, FromContext, Handler,
     Handshake, Incoming, IntoReply, Middleware, Namespace, Operator, Overflow, Packet, PacketError, Payload,
-    Peer, Rejection, Room, ServerBuilder, Socket, SocketBuilder, SocketId, State, Str, Tls, Transport,
+    Peer, Rejection, Room, ServerBuilder, Socket, SocketBuilder, SocketId, State, Str, Transport,
     TransportError, Volatile,
 };
+#[cfg(feature = "tls")]
+pub use sio_driver::{Tls, TlsError};
 pub use tower::{NotFound, SioFuture, SioLayer, SioService};

@@ -56,6 +56,7 @@ impl Runtime for Tokio {
 
     async fn connect(&self, host: &str, port: u16) -> io::Result<Self::Stream> {
         let stream = TcpStream::connect((host, port)).await?;
+        // As above.
         let _ = stream.set_nodelay(true);
         Ok(TokioIo::new(stream))
     }

@@ -12,6 +12,8 @@ use sio_proto::engine::{ClientConfig, Transport};
 use sio_proto::socket::{BufferOverflow, ConnectionError, SocketConfig};
 use sio_proto::{Seed, Str};
 
+#[cfg(feature = "tls")]
+use crate::client::Tls;
 use crate::client::auth::Auth;
 use crate::client::core::{Core, Life};
 use crate::client::hooks::{Hook, Hooks};
@@ -19,8 +21,6 @@ use crate::client::net::error::NetError;
 use crate::client::pump::Pump;
 use crate::client::requests::{Network, Plan, Requests};
 use crate::client::socket::{ClientSocket, SocketInner};
-#[cfg(feature = "tls")]
-use crate::client::Tls;
 use crate::client::{Client, add_socket};
 use crate::error::Error;
 use crate::handlers::{Handler, Live, States, Table};
@@ -537,7 +537,8 @@ impl<C: From<Client>> ClientBuilder<C> {
         getrandom::fill(&mut seed).expect("the operating system gives randomness");
         // Before the task is started: a client that cannot be made leaves nothing behind.
         settings.auth.source().map_err(wrong)?;
-        let life = start(Machine::new(config, Seed(seed)), state, plan).map_err(|error| wrong(error.to_string()))?;
+        let life =
+            start(Machine::new(config, Seed(seed)), state, plan).map_err(|error| wrong(error.to_string()))?;
         let socket = settings.add(&life, &namespace).map_err(wrong)?;
         if auto_connect {
             socket.connect();

@@ -1,11 +1,11 @@
 //! What the machine asks for, as the network does it: GETs, POSTs and WebSockets of one client.
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::Method;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use sio_proto::engine::{Answer, TransportError};
 
-use crate::client::net::dial::{Connector, Settings};
+use crate::client::net::dial::{Connector, Settings, is_reserved};
 use crate::client::net::error::NetError;
 use crate::client::net::http::HttpClient;
 use crate::client::net::proxy::Proxy;
@@ -71,6 +71,9 @@ impl Network {
         for (name, value) in self.headers {
             let wrong = || format!("header {name:?}: {value:?}");
             let header = HeaderName::try_from(name.as_str()).map_err(|_| wrong())?;
+            if is_reserved(&header) {
+                return Err(format!("header {name:?} is the client's own"));
+            }
             headers.append(header, HeaderValue::try_from(value.as_str()).map_err(|_| wrong())?);
         }
         let mut path = String::new();
@@ -123,7 +126,11 @@ impl<R: Runtime> Requests<R> {
     }
 
     /// A GET, or with a body a POST.
-    pub(crate) fn request(&self, query: &str, body: Option<Bytes>) -> BoxFuture<Result<Answer, TransportError>> {
+    pub(crate) fn request(
+        &self,
+        query: &str,
+        body: Option<Bytes>,
+    ) -> BoxFuture<Result<Answer, TransportError>> {
         let mut headers = HeaderMap::new();
         let method = if body.is_some() { Method::POST } else { Method::GET };
         if body.is_some() {
