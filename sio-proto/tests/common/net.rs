@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use sio_proto::client::{self, Client};
 use sio_proto::engine::{
-    self, Answer, ChannelId, ClientConfig, ClientRequest, Hangup, Head, Message, Request, Transmit, Transport,
-    TransportError,
+    self, Answer, ChannelId, ClientConfig, ClientRequest, Hangup, Head, Message, Request, Transmit,
+    Transport, TransportError,
 };
 use sio_proto::hub::{Scope, SocketKey};
 use sio_proto::server::{self, Admission, Broadcast, ConnId, Op, Ready, Server};
@@ -56,10 +56,7 @@ enum Cargo {
 
 impl Cargo {
     fn is_for_client(&self) -> bool {
-        matches!(
-            self,
-            Self::Opened | Self::Down(_) | Self::DownClose | Self::Answer(_) | Self::Failed(_)
-        )
+        matches!(self, Self::Opened | Self::Down(_) | Self::DownClose | Self::Answer(_) | Self::Failed(_))
     }
 }
 
@@ -510,7 +507,9 @@ impl Net {
                 self.client.handle_open(channel, self.now);
             }
             Cargo::Down(message) => {
-                self.client.handle_message(channel, message, self.now).expect("our server keeps to the rules");
+                self.client
+                    .handle_message(channel, message, self.now)
+                    .expect("our server keeps to the rules");
             }
             Cargo::DownClose => {
                 link.gone = true;
@@ -580,11 +579,9 @@ impl Net {
                 self.transmit(server);
             }
             Ok(Admission::Post(server)) => {
-                let (response, fault) =
-                    self.server.handle_body(server, body.unwrap_or_default(), self.now);
+                let (response, fault) = self.server.handle_body(server, body.unwrap_or_default(), self.now);
                 fault.expect("our client keeps to the rules");
-                let response =
-                    response.unwrap_or_else(|refusal| refusal.response(&config, &head));
+                let response = response.unwrap_or_else(|refusal| refusal.response(&config, &head));
                 let (status, body) = (response.status, response.body);
                 self.send(channel, Cargo::Answer(Answer { status, location: None, body }));
             }

