@@ -10,6 +10,7 @@ mod output;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use aside::Aside;
 use backoff::Backoff;
@@ -36,6 +37,9 @@ pub enum PeerError {
     #[error(transparent)]
     Packet(#[from] socket::PacketError),
 }
+
+/// The shortest time that anything here takes: one of none would be over as soon as it began, again and again.
+const SOON: Duration = Duration::from_millis(1);
 
 /// A Socket.IO client without I/O: the owner dials, moves bytes, tells the time, and answers tickets. One client is one connection
 /// at a time, with any number of namespaces on it; it is what the reference calls a manager, with its sockets.
@@ -187,7 +191,7 @@ impl Client {
         let channels = ChannelId(self.sessions << 32);
         let seed = self.random.seed();
         self.session = Some(ClientSession::new(engine.clone(), first, seed, channels, now));
-        self.phase = Phase::Opening { until: self.config.timeout.map(|timeout| now + timeout) };
+        self.phase = Phase::Opening { until: self.config.timeout.map(|timeout| now + timeout.max(SOON)) };
     }
 
     /// Carries what one part says to the others, until all have said everything.
@@ -207,8 +211,12 @@ impl Client {
             self.stop(now);
         }
         if let (Phase::Closing { .. }, Some(session)) = (self.phase, &mut self.session) {
-            if session.is_open() && !self.conn.has_messages() {
+            if session.is_open() && self.conn.any_active() {
+                // Somebody needs it again, and the server has not been told anything yet.
+                self.phase = Phase::Open;
+            } else if session.is_open() && !self.conn.has_messages() {
                 session.close(now);
+                self.conn.handle_closing();
             }
         }
         // Closing may have ended the session at once, after which another one may be wanted.
@@ -226,11 +234,16 @@ impl Client {
                 self.max_payload = Some(open.max_payload);
                 self.websocket_works |= self.transport() == Some(Transport::WebSocket);
                 self.phase = Phase::Open;
+                if let (true, Some(session)) = (self.inbox.full, &mut self.session) {
+                    session.set_paused(true, now);
+                }
                 if let Some(attempt) = self.attempt.take() {
                     self.tell(Event::Reconnect(attempt));
                 }
                 self.conn.handle_open(now);
             }
+            // What came together with garbage.
+            ClientEvent::Message(_) if self.fault.is_some() => {}
             ClientEvent::Message(message) => {
                 if let Err(error) = self.conn.handle_message(message, now) {
                     self.fault = Some(error.clone());
@@ -246,9 +259,9 @@ impl Client {
             }
             ClientEvent::UpgradeFailed(error) => self.tell(Event::UpgradeFailed(error)),
             ClientEvent::Closed { reason, error, undelivered } => {
-                let error = match self.fault.take() {
-                    Some(fault) => Some(ConnectionError::Packet(fault)),
-                    None => error.map(ConnectionError::Transport),
+                let (reason, error) = match self.fault.take() {
+                    Some(fault) => (CloseReason::ParseError, Some(ConnectionError::Packet(fault))),
+                    None => (reason, error.map(ConnectionError::Transport)),
                 };
                 self.handle_end(reason, error, undelivered, now);
             }
@@ -312,7 +325,7 @@ impl Client {
             return self.tell(Event::ReconnectFailed);
         }
         let wait = self.backoff.next(&self.config.backoff, &mut self.random);
-        self.phase = Phase::Waiting { until: now + wait };
+        self.phase = Phase::Waiting { until: now + wait.max(SOON) };
     }
 
     /// Ends the connection, or the attempts at one: nobody needs it (B140, B141).
@@ -347,7 +360,11 @@ impl Client {
         self.inbox.push(Some(slot), Event::Socket(event));
     }
 
+    /// Tells something about the client as a whole, after what the namespaces have to say about it.
     fn tell(&mut self, event: Event) {
+        while let Some(event) = self.conn.poll_event() {
+            self.route(event);
+        }
         self.inbox.push(None, event);
     }
 

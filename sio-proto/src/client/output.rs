@@ -1,6 +1,6 @@
 //! What the owner is to do, and what has happened.
 
-use super::{Client, Linger, Phase};
+use super::{Client, Linger, Phase, SOON};
 use crate::Instant;
 use crate::engine::{ChannelId, ClientRequest, ClientSession, Transmit};
 use crate::socket::Slot;
@@ -9,10 +9,10 @@ use crate::time::earliest;
 impl Client {
     /// What to dial, GET or POST next, or to give up. All of it is due at once.
     pub fn poll_request(&mut self, now: Instant) -> Option<ClientRequest> {
+        self.feed(now);
         if let Some(request) = self.requests.pop_front() {
             return Some(request);
         }
-        self.feed();
         let request = self.session.as_mut()?.poll_request();
         if request.is_some() {
             let _ = self.process(now);
@@ -25,12 +25,12 @@ impl Client {
         let transmit = match self.session(channel)?.poll_transmit(channel) {
             Some(transmit) => transmit,
             None => {
-                self.feed();
+                self.feed(now);
                 self.session(channel)?.poll_transmit(channel)?
             }
         };
         if transmit == Transmit::Close {
-            let until = now + self.config.linger;
+            let until = now + self.config.linger.max(SOON);
             self.lingering.push(Linger { channel, until });
         }
         if transmit == Transmit::Close || matches!(self.phase, Phase::Closing { .. }) {
@@ -40,8 +40,13 @@ impl Client {
     }
 
     /// Gives the session what it can send.
-    fn feed(&mut self) {
+    fn feed(&mut self, now: Instant) {
         let Some(session) = &mut self.session else { return };
+        // B40: what is given to a connection that is overdue would be lost.
+        if session.is_open() && self.conn.has_messages() && !session.check_alive(now) {
+            let _ = self.process(now);
+            return;
+        }
         while session.wants_packet() {
             let Some(packet) = self.conn.poll_message() else { break };
             let _ = session.send(packet);
@@ -73,7 +78,8 @@ impl Client {
     /// Whether more should be read from the server. `poll_event` may change that.
     #[must_use]
     pub fn wants_read(&self) -> bool {
-        !self.inbox.full
+        // A handshake is no event, and without it nobody would know that the server is there.
+        !self.inbox.full || matches!(self.phase, Phase::Opening { .. })
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) must be called at the latest.

@@ -2,6 +2,9 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
+pub mod hand;
+pub mod net;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

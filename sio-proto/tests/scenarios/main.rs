@@ -2,6 +2,15 @@
 
 mod acks;
 mod attacks;
+mod client_buffer;
+mod client_connect;
+mod client_end;
+mod client_faults;
+mod client_network;
+mod client_pressure;
+mod client_reconnect;
+mod client_recovery;
+mod client_retries;
 #[path = "../common/mod.rs"]
 mod common;
 mod engine_client;

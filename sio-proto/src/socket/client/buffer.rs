@@ -1,6 +1,6 @@
 //! Events that wait: for a connection, or for the acknowledgement of the one before.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use core::time::Duration;
 
 use super::config::BufferOverflow;
@@ -68,17 +68,14 @@ impl Buffer {
         Some(event)
     }
 
-    /// Takes the event out that waits for this acknowledgement.
-    pub(super) fn remove(&mut self, ack: u64) -> bool {
-        let Some(at) = self.events.iter().position(|event| event.ack == Some(ack)) else { return false };
-        if let Some(event) = self.events.remove(at) {
-            self.bytes -= event.packet.len() + ENTRY;
-        }
-        true
-    }
-
-    pub(super) fn holds(&self, ack: u64) -> bool {
-        self.events.iter().any(|event| event.ack == Some(ack))
+    /// Takes the events out that wait for these acknowledgements.
+    pub(super) fn remove(&mut self, acks: &BTreeSet<u64>) {
+        let bytes = &mut self.bytes;
+        remove(&mut self.events, acks.len(), |event| {
+            let unwanted = event.ack.is_some_and(|ack| acks.contains(&ack));
+            *bytes -= if unwanted { event.packet.len() + ENTRY } else { 0 };
+            unwanted
+        });
     }
 
     pub(super) fn acks(&self) -> impl Iterator<Item = u64> + '_ {
@@ -90,10 +87,23 @@ impl Buffer {
     }
 }
 
+/// Removes what is unwanted, at most so many. A few are looked for from the front, where the oldest are; for many, each is looked at.
+pub(super) fn remove<T>(queue: &mut VecDeque<T>, most: usize, mut unwanted: impl FnMut(&T) -> bool) {
+    if most > 4 {
+        return queue.retain(|of| !unwanted(of));
+    }
+    for _ in 0..most {
+        let Some(at) = queue.iter().position(&mut unwanted) else { return };
+        queue.remove(at);
+    }
+}
+
 /// The queue of `retries`: the first event is sent again until it is acknowledged, the others wait.
 #[derive(Debug, Default)]
 pub(super) struct Retries {
     events: VecDeque<Retry>,
+    /// Of those events.
+    acks: BTreeSet<u64>,
     bytes: usize,
 }
 
@@ -125,6 +135,7 @@ impl Retries {
 
     pub(super) fn push(&mut self, packet: Encoded, ack: u64, timeout: Duration) {
         self.bytes += packet.len() + size_of::<Retry>();
+        self.acks.insert(ack);
         self.events.push_back(Retry { packet, ack, timeout, tries: 0, in_flight: false });
     }
 
@@ -139,7 +150,8 @@ impl Retries {
 
     /// The try was never sent: it does not count.
     pub(super) fn take_back(&mut self, ack: u64) {
-        if let Some(first) = self.events.front_mut().filter(|first| first.ack == ack) {
+        // An id can be used again once its event is given up.
+        if let Some(first) = self.events.front_mut().filter(|first| first.ack == ack && first.tries > 0) {
             first.in_flight = false;
             first.tries -= 1;
         }
@@ -169,7 +181,7 @@ impl Retries {
     }
 
     pub(super) fn holds(&self, ack: u64) -> bool {
-        self.events.iter().any(|event| event.ack == ack)
+        self.acks.contains(&ack)
     }
 
     pub(super) fn acks(&self) -> impl Iterator<Item = u64> + '_ {
@@ -182,6 +194,7 @@ impl Retries {
 
     fn pop(&mut self) -> Option<Retry> {
         let event = self.events.pop_front()?;
+        self.acks.remove(&event.ack);
         self.bytes -= event.packet.len() + size_of::<Retry>();
         Some(event)
     }

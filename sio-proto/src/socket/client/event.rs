@@ -93,7 +93,7 @@ impl Weigh for ClientConnEvent {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Ticket(pub(super) u32);
 
-/// The id of an event that the server wants acknowledged, good for the connection on which it came.
+/// The id of an event that the server wants acknowledged, good until the connection ends on which it came, or the namespace is left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct AckId {
     pub(super) id: u64,

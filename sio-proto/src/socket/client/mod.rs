@@ -39,8 +39,6 @@ pub struct ClientConn {
     out: Outbox,
     events: VecDeque<ClientConnEvent>,
     open: bool,
-    /// Counts connections.
-    epoch: u32,
     next_ticket: u32,
 }
 
@@ -56,7 +54,6 @@ impl ClientConn {
             out: Outbox::default(),
             events: VecDeque::new(),
             open: false,
-            epoch: 0,
             next_ticket: 0,
         }
     }
@@ -89,6 +86,7 @@ impl ClientConn {
                 }
             }
             // The server has been asked already; twice would be two sockets (B104).
+            State::Leaving if !open => namespace.state = State::Waiting,
             State::Leaving => namespace.state = State::Joining { until: Some(until) },
             _ => {}
         }
@@ -137,14 +135,15 @@ impl ClientConn {
         namespace.emit(emit, writable, max_outbox, now, &mut shared)
     }
 
-    /// Acknowledges an event. Nothing is sent if its connection is over: the id would mean something else on another one.
+    /// Acknowledges an event. Nothing is sent if the connection on which it came is over, or the namespace was left since: the id
+    /// would mean something else.
     ///
     /// # Errors
-    /// [`ClientEmitError::Full`] gives the packet back, [`UsageError::Gone`] if the connection is over.
+    /// [`ClientEmitError::Full`] gives the packet back, [`UsageError::Gone`] if there is nobody to acknowledge to.
     pub fn ack(&mut self, slot: Slot, ack: AckId, packet: Encoded) -> Result<(), ClientEmitError> {
         let max_outbox = self.max_outbox;
         let (namespace, shared) = self.lend(slot)?;
-        if ack.epoch != shared.epoch || namespace.state != State::Joined {
+        if ack.epoch != namespace.epoch || namespace.state != State::Joined {
             return Err(UsageError::Gone.into());
         }
         if !shared.out.has_room(&packet, max_outbox) {
@@ -192,7 +191,6 @@ impl ClientConn {
     /// There is a connection: active namespaces join.
     pub fn handle_open(&mut self, now: Instant) {
         self.open = true;
-        self.epoch = self.epoch.wrapping_add(1);
         self.decoder.reset();
         for slot in self.slots().collect::<Vec<_>>() {
             self.begin(slot, now);
@@ -225,14 +223,16 @@ impl ClientConn {
                 }
             }
             Packet::Ack { id, payload, .. } => namespace.handle_ack(id, payload, now, &mut shared),
-            Packet::Disconnect { .. } => {
-                if matches!(namespace.state, State::Joining { .. } | State::Joined) {
+            Packet::Disconnect { .. } => match namespace.state {
+                State::Joining { .. } | State::Joined => {
                     namespace.deactivate();
                     let unsent = shared.out.take(slot);
                     namespace.tell_disconnect(DisconnectReason::IoServerDisconnect, &mut shared);
                     namespace.handle_loss(unsent, &mut shared);
                 }
-            }
+                State::Leaving => namespace.state = State::Inactive,
+                _ => {}
+            },
         }
         Ok(())
     }
@@ -245,6 +245,12 @@ impl ClientConn {
                 namespace.fail(error.clone(), &mut shared);
             }
         }
+    }
+
+    /// The connection is about to be closed, because no namespace is active: nothing more can be sent on it. One that is to be joined
+    /// now waits for the next connection.
+    pub fn handle_closing(&mut self) {
+        self.open = false;
     }
 
     /// The connection is over. Active namespaces wait for the next one.
@@ -413,7 +419,7 @@ impl ClientConn {
     fn lend(&mut self, slot: Slot) -> Result<(&mut Namespace, Shared<'_>), UsageError> {
         let at = usize::try_from(slot.0).map_err(|_| UsageError::UnknownNamespace)?;
         let namespace = self.namespaces.get_mut(at).ok_or(UsageError::UnknownNamespace)?;
-        let shared = Shared { out: &mut self.out, events: &mut self.events, epoch: self.epoch };
+        let shared = Shared { out: &mut self.out, events: &mut self.events };
         Ok((namespace, shared))
     }
 }

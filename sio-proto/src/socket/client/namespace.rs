@@ -1,9 +1,10 @@
 //! One namespace of a client, from connection to connection.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
+use core::time::Duration;
 
 use super::buffer::{Buffer, Retries, Waiting};
 use super::config::{AuthSource, SocketConfig};
@@ -16,6 +17,9 @@ use crate::socket::encode::{self, ConnectError};
 use crate::socket::payload::Payload;
 use crate::time::earliest;
 use crate::{Instant, Str, UsageError};
+
+/// The shortest time that a try takes.
+const SOON: Duration = Duration::from_millis(1);
 
 /// ```text
 ///              connection          auth is there        CONNECT reply
@@ -52,6 +56,8 @@ pub(super) struct Namespace {
     /// Why it is not connected, and how often it could not be.
     pub(super) last_error: Option<ConnectionError>,
     pub(super) failures: u64,
+    /// Counts how often it was left.
+    pub(super) epoch: u32,
     recovery: Recovery,
     /// Events that came before the CONNECT reply, as they do in a recovered session (B129).
     early: VecDeque<(Payload, Option<u64>)>,
@@ -68,7 +74,6 @@ pub(super) struct Namespace {
 pub(super) struct Shared<'a> {
     pub(super) out: &'a mut Outbox,
     pub(super) events: &'a mut VecDeque<ClientConnEvent>,
-    pub(super) epoch: u32,
 }
 
 impl Namespace {
@@ -82,6 +87,7 @@ impl Namespace {
             recovered: false,
             last_error: None,
             failures: 0,
+            epoch: 0,
             recovery: Recovery::default(),
             early: VecDeque::new(),
             early_bytes: 0,
@@ -226,7 +232,7 @@ impl Namespace {
         if ack.is_none() {
             self.recovery.note(&payload, now);
         }
-        let ack = ack.map(|id| AckId { id, epoch: shared.epoch });
+        let ack = ack.map(|id| AckId { id, epoch: self.epoch });
         shared.events.push_back(ClientConnEvent::Event { slot: self.slot, payload, ack });
     }
 
@@ -275,7 +281,7 @@ impl Namespace {
                 return Err(ClientEmitError::Full(packet));
             };
             for id in dropped {
-                self.acks.remove(&id);
+                self.stop_awaiting(id);
                 self.answer(id, Err(AckError::Dropped), shared);
             }
             self.buffer.push(Waiting { packet, ack });
@@ -294,7 +300,7 @@ impl Namespace {
         self.buffer.clear();
         self.retries.clear();
         for id in waiting {
-            self.acks.remove(&id);
+            self.stop_awaiting(id);
             let error = if in_flight == Some(id) { AckError::Disconnected } else { AckError::Dropped };
             self.answer(id, Err(error), shared);
         }
@@ -304,7 +310,8 @@ impl Namespace {
     fn drive(&mut self, now: Instant, out: &mut Outbox) {
         if let Some(next) = self.retries.start() {
             out.push(self.slot, next.packet, Kind::Retry(next.ack));
-            self.expect(next.ack, Some(now + next.timeout));
+            // One of none would be over before the answer could come, and all tries at once.
+            self.expect(next.ack, Some(now + next.timeout.max(SOON)));
         }
     }
 
@@ -319,6 +326,14 @@ impl Namespace {
         self.next_ack = earliest(self.next_ack, deadline);
     }
 
+    fn stop_awaiting(&mut self, id: u64) -> bool {
+        let awaited = self.acks.remove(&id).is_some();
+        if self.acks.is_empty() {
+            self.next_ack = None;
+        }
+        awaited
+    }
+
     fn answer(&self, id: u64, result: Result<Payload, AckError>, shared: &mut Shared<'_>) {
         shared.events.push_back(ClientConnEvent::Ack { slot: self.slot, id, result });
     }
@@ -327,9 +342,9 @@ impl Namespace {
         if self.state != State::Joined {
             return;
         }
-        let awaited = self.acks.remove(&id).is_some();
+        let awaited = self.stop_awaiting(id);
         if self.retries.succeed(id) {
-            shared.out.remove_retry(self.slot, id);
+            shared.out.remove(self.slot, &BTreeSet::from([id]));
             self.answer(id, Ok(payload), shared);
             self.drive(now, shared.out);
         } else if awaited {
@@ -340,7 +355,7 @@ impl Namespace {
     /// Nobody waits for the answer any more. The event is sent nevertheless.
     pub(super) fn forget_ack(&mut self, id: u64) {
         if !self.retries.holds(id) {
-            self.acks.remove(&id);
+            self.stop_awaiting(id);
         }
     }
 
@@ -354,25 +369,25 @@ impl Namespace {
         if self.next_ack.is_none_or(|at| at > now) {
             return;
         }
-        let mut due = Vec::new();
+        let mut due = BTreeSet::new();
         let mut next = None;
         self.acks.retain(|&id, deadline| {
             let overdue = deadline.is_some_and(|at| at <= now);
             if overdue {
-                due.push(id);
+                due.insert(id);
             } else {
                 next = earliest(next, *deadline);
             }
             !overdue
         });
         self.next_ack = next;
+        // Nobody waits for them: they need not be sent any more.
+        self.buffer.remove(&due);
+        shared.out.remove(self.slot, &due);
         for id in due {
             if self.retries.in_flight() == Some(id) {
-                shared.out.remove_retry(self.slot, id);
                 self.retry(AckError::Timeout, now, shared);
             } else {
-                // Nobody waits for it: it need not be sent any more.
-                self.buffer.remove(id);
                 self.answer(id, Err(AckError::Timeout), shared);
             }
         }
@@ -393,6 +408,10 @@ impl Namespace {
     /// The connection is lost, or the namespace was left. What was not sent yet waits for the next time; what was sent is not
     /// acknowledged any more.
     pub(super) fn handle_loss(&mut self, unsent: VecDeque<(Encoded, Kind)>, shared: &mut Shared<'_>) {
+        self.epoch = self.epoch.wrapping_add(1);
+        // Another connection begins anew; what the server thinks that we have missed it sends again.
+        self.early = VecDeque::new();
+        self.early_bytes = 0;
         for (packet, kind) in unsent.into_iter().rev() {
             match kind {
                 Kind::Event(ack) => self.buffer.push_front(Waiting { packet, ack }),
@@ -407,11 +426,13 @@ impl Namespace {
             self.acks.remove(&id);
             self.retry(AckError::Disconnected, Instant::ZERO, shared);
         }
-        let lost: Vec<u64> = self.acks.keys().copied().filter(|id| !self.buffer.holds(*id)).collect();
+        let kept: BTreeSet<u64> = self.buffer.acks().collect();
+        let lost: Vec<u64> = self.acks.keys().copied().filter(|id| !kept.contains(id)).collect();
         for id in lost {
             self.acks.remove(&id);
             self.answer(id, Err(AckError::Disconnected), shared);
         }
+        self.next_ack = self.acks.values().copied().fold(None, earliest);
     }
 
     /// Tells that the namespace was left, if it was joined.

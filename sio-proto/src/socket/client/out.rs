@@ -1,7 +1,8 @@
 //! What a client is about to send, of all its namespaces, in order.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 
+use super::buffer::remove;
 use crate::engine::Encoded;
 use crate::socket::conn::Slot;
 
@@ -55,14 +56,19 @@ impl Outbox {
         Some(packet)
     }
 
-    /// A try that is no longer wanted.
-    pub(super) fn remove_retry(&mut self, slot: Slot, ack: u64) {
-        let unwanted = |of: &Slot, kind: &Kind| *of == slot && *kind == Kind::Retry(ack);
-        if let Some(at) = self.packets.iter().position(|(of, _, kind)| unwanted(of, kind)) {
-            if let Some((_, packet, _)) = self.packets.remove(at) {
-                self.bytes -= packet.len() + ENTRY;
-            }
-        }
+    /// Events and tries that are no longer wanted, by their acknowledgements.
+    pub(super) fn remove(&mut self, slot: Slot, acks: &BTreeSet<u64>) {
+        let bytes = &mut self.bytes;
+        remove(&mut self.packets, acks.len(), |(of, packet, kind)| {
+            let unwanted = *of == slot
+                && match kind {
+                    Kind::Event(ack) => ack.is_some_and(|ack| acks.contains(&ack)),
+                    Kind::Retry(ack) => acks.contains(ack),
+                    Kind::Own => false,
+                };
+            *bytes -= if unwanted { packet.len() + ENTRY } else { 0 };
+            unwanted
+        });
     }
 
     /// Takes what belongs to one namespace.
