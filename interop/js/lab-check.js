@@ -117,6 +117,9 @@ async function leaving(options) {
   const reason = async (end) => {
     const socket = client("/", { ...options, reconnection: false });
     await once(socket, "connect");
+    // Not in the middle of an upgrade; the server has seen its end when it answers.
+    await until(() => socket.io.engine.transport.name === options.transports.at(-1));
+    await socket.timeout(5000).emitWithAck("sum", 1, 2);
     const gone = once(socket, "disconnect");
     await end(socket);
     const [reason] = await gone;

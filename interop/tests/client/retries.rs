@@ -1,0 +1,90 @@
+//! At least once: events that are sent until they are acknowledged.
+
+use core::time::Duration;
+
+use interop::lab::{Lab, Side};
+use serde_json::{Value, json};
+
+use crate::common::{Watch, Way, lab, within};
+
+everywhere! { acks_get_lost connections_are_cut server_restarts }
+
+/// What became of items, of which each was sent until it was acknowledged, one after another.
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// How often an item came again.
+    pub(crate) duplicates: usize,
+    /// Those of them before which no acknowledgement is known to have been lost.
+    pub(crate) unexplained: Vec<Value>,
+}
+
+/// Checks that all items came, in order, and looks at those that came more than once.
+pub(crate) fn report(items: &[Value], count: u64) -> Report {
+    let mut seqs: Vec<u64> = items.iter().filter_map(|item| item["seq"].as_u64()).collect();
+    assert!(seqs.is_sorted(), "not in order: {seqs:?}");
+    let all = seqs.len();
+    seqs.dedup();
+    assert_eq!(seqs, (0..count).collect::<Vec<_>>(), "some are lost");
+    let again = items.windows(2).filter(|pair| pair[0]["seq"] == pair[1]["seq"]);
+    let unexplained = again.filter(|pair| pair[0]["ack"] == "sent").map(|pair| pair[1].clone()).collect();
+    Report { duplicates: all - seqs.len(), unexplained }
+}
+
+const COUNT: u64 = 30;
+
+/// Sends items to a server with these rules.
+async fn run(lab: &Lab, way: Way, rules: Value) -> Report {
+    lab.command(rules).await;
+    let builder =
+        way.builder(format!("{}/retries", lab.url())).retries(1000).ack_timeout(Duration::from_secs(1));
+    let client = way.connect(builder).await;
+    for seq in 0..COUNT - 1 {
+        client.emit("item", &seq).expect("emit");
+    }
+    let last = client.emit_with_ack::<u64>("item", &(COUNT - 1));
+    let last = tokio::time::timeout(Duration::from_secs(60), last).await.expect("the last answer in time");
+    assert_eq!(last, Ok(COUNT - 1));
+    client.close().await;
+    report(&lab.seen("item").await, COUNT)
+}
+
+async fn acks_get_lost(side: Side, way: Way) {
+    let lab = lab(side).await;
+    let report = run(&lab, way, json!({ "cmd": "retries", "swallowEvery": 8 })).await;
+    // The answers to the items that came as 8th, 16th, 24th, and so on were lost.
+    assert_eq!(report.duplicates, 4, "{report:?}");
+    assert_eq!(report.unexplained, [Value::Null; 0]);
+}
+
+async fn connections_are_cut(side: Side, way: Way) {
+    for cut in ["before", "after"] {
+        let lab = lab(side).await;
+        let report = run(&lab, way, json!({ "cmd": "retries", "cutEvery": 7, "cut": cut })).await;
+        assert_eq!(report.unexplained, [Value::Null; 0]);
+        // With "after" the answer may have come through.
+        let wanted = if cut == "before" { 4..=5 } else { 0..=5 };
+        assert!(wanted.contains(&report.duplicates), "{cut}: {report:?}");
+    }
+}
+
+/// The queue outlives the server.
+async fn server_restarts(side: Side, way: Way) {
+    let lab = lab(side).await;
+    let builder =
+        way.builder(format!("{}/retries", lab.url())).retries(1000).ack_timeout(Duration::from_secs(1));
+    let (builder, mut watch) = Watch::new(builder);
+    let client = way.connect(builder).await;
+    watch.connected().await;
+    for seq in 0..500_u64 {
+        client.emit("item", &seq).expect("emit");
+    }
+    lab.log().until("item", |items| items.len() > 20).await;
+    lab.restart().await;
+    watch.connected().await;
+    let last = client.emit_with_ack::<u64>("item", &500);
+    let last = tokio::time::timeout(Duration::from_secs(60), last).await.expect("the last answer in time");
+    assert_eq!(last, Ok(500));
+    within("close", client.close()).await;
+    let report = report(&lab.seen("item").await, 501);
+    assert!(report.duplicates <= 1, "only what was on its way can come again: {report:?}");
+}
