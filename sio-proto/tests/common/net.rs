@@ -91,6 +91,8 @@ pub struct App {
     pub lose_acks: usize,
     pub sockets: Vec<(String, SocketKey)>,
     pub waiting: Vec<(String, SocketKey)>,
+    /// All that there ever were.
+    known: Vec<(String, SocketKey)>,
     /// What clients said: `/chat ["hello"]`, and how they came and went.
     pub heard: Vec<String>,
 }
@@ -115,6 +117,8 @@ pub struct Net {
     pub idle_app: bool,
     /// What the client answers questions for `auth` with.
     pub auth: Option<String>,
+    /// All texts that the client handed to a transport, one after another.
+    pub sent: String,
     /// Requests that the client made, in short.
     pub requests: Vec<String>,
     flights: Vec<Flight>,
@@ -156,6 +160,7 @@ impl Net {
             owed: Vec::new(),
             idle_app: false,
             auth: None,
+            sent: String::new(),
             requests: Vec::new(),
             flights: Vec::new(),
             links: BTreeMap::new(),
@@ -258,6 +263,7 @@ impl Net {
                         let _ = self.server.refuse(socket, &ConnectError::new("no"), self.now);
                         continue;
                     }
+                    self.app.known.push((name.clone(), socket));
                     self.app.waiting.push((name, socket));
                     if !self.app.hold {
                         self.accept();
@@ -293,8 +299,8 @@ impl Net {
     }
 
     fn name(&self, socket: SocketKey) -> String {
-        let mut all = self.app.sockets.iter().chain(&self.app.waiting);
-        all.find(|(_, of)| *of == socket).map(|(name, _)| name.clone()).unwrap_or_default()
+        let mut known = self.app.known.iter().rev();
+        known.find(|(_, of)| *of == socket).map(|(name, _)| name.clone()).unwrap_or_default()
     }
 
     // ---- The network --------------------------------------------------------------------------------------------
@@ -318,6 +324,7 @@ impl Net {
                 ClientRequest::Get { channel, query } => (channel, Cargo::Get(query), "get".into()),
                 ClientRequest::Post { channel, query, body } => {
                     let brief = format!("post {}", body.len());
+                    self.sent.push_str(std::str::from_utf8(&body).expect("text"));
                     (channel, Cargo::Post(query, body), brief)
                 }
                 ClientRequest::Abort { channel } => {
@@ -343,7 +350,10 @@ impl Net {
                 match transmit {
                     Transmit::Packet(packet) => packet.frames().for_each(|frame| {
                         let message = match frame {
-                            engine::Frame::Text(text) => Message::Text(text),
+                            engine::Frame::Text(text) => {
+                                self.sent.push_str(&text);
+                                Message::Text(text)
+                            }
                             engine::Frame::Binary(bytes) => Message::Binary(bytes),
                             other => panic!("{other:?}"),
                         };
