@@ -102,6 +102,11 @@ impl<R: Runtime> HttpClient<R> {
         Ok(answer)
     }
 
+    #[cfg(test)]
+    pub(super) fn idle_connections(&self) -> usize {
+        self.idle.lock().unwrap().len()
+    }
+
     fn take(&self) -> Option<HttpConnection> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
