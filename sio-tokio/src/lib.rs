@@ -1,12 +1,12 @@
-//! Socket.IO for tokio, and for hyper, tower and axum.
+//! Socket.IO for tokio: server and client; the server also for hyper, tower and axum.
 //!
-//! A [`Server`] has [`Namespace`]s, which have handlers. A handler is an async function whose parameters say what it needs, in any
-//! order, and whose result is the acknowledgement.
+//! A [`Server`] has [`Namespace`]s, a [`Client`] connects to them, and both have handlers. A handler is an async function whose
+//! parameters say what it needs, in any order, and whose result is the acknowledgement.
 //!
 //! ```
-//! use sio_tokio::{Data, Server, Socket};
-//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
-//! use tokio::net::{TcpListener, TcpStream};
+//! use std::time::Duration;
+//! use sio_tokio::{Client, Data, Server, Socket};
+//! use tokio::net::TcpListener;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,20 +20,22 @@
 //!
 //! // A program without a listener of its own would call `io.listen("0.0.0.0:3000").await`.
 //! let listener = TcpListener::bind("127.0.0.1:0").await?;
-//! let address = listener.local_addr()?;
+//! let url = format!("http://{}", listener.local_addr()?);
 //! let serving = tokio::spawn({
 //!     let io = io.clone();
 //!     async move { io.serve(listener).await }
 //! });
 //!
-//! // Any Socket.IO client could connect now; this is how it begins.
-//! let mut client = TcpStream::connect(address).await?;
-//! client.write_all(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await?;
-//! let mut answer = String::new();
-//! client.read_to_string(&mut answer).await?;
-//! assert!(answer.contains(r#"0{"sid":""#));
+//! // Any Socket.IO client could connect now; this is ours, twice.
+//! let ann = Client::connect(&url).await?;
+//! let bob: Client = Client::connect(&url).await?;
+//! let reply: String = bob.emit_with_ack("hello", "Bob").timeout(Duration::from_secs(5)).await?;
+//! assert_eq!(reply, "got it");
+//! let event = ann.recv().await.expect("the connection stands");
+//! assert_eq!((&*event.name(), event.data::<String>()?), ("joined", "Bob".to_owned()));
 //!
-//! io.close().await; // sends what waits, and ends all connections
+//! bob.close().await; // sends what waits, and ends the connection
+//! io.close().await;
 //! serving.await??;
 //! # Ok(())
 //! # }
@@ -57,6 +59,16 @@
 //! A client's events are handled one after another, in the order in which they were sent; different clients, and different
 //! namespaces of one client, do not wait for each other. Set handlers up before the server listens: a client gets those that are
 //! there when it connects.
+//!
+//! # The client
+//!
+//! [`Client::connect`] gives a client once it is connected; [`Client::builder`] has all settings, and `build` gives one that connects
+//! in the background. It connects again when the connection is lost, and events that are emitted meanwhile wait. Events are handled by
+//! [`on`](ClientSocket::on), or asked for by [`recv`](ClientSocket::recv). When the last handle is dropped, the client closes.
+//!
+//! Its handlers take the same parameters, with [`ClientSocket`] in place of [`Socket`], and [`ConnectionError`], [`DisconnectReason`] or
+//! [`Attempt`] where there is one. TLS is rustls, with the cryptography of `ring`: the crate's features choose another one, other
+//! roots, or none.
 //!
 //! # In axum, hyper, or behind TLS
 //!

@@ -136,19 +136,51 @@ fn b66_polls_during_the_switch_lose_nothing() {
 }
 
 #[test]
-fn b67_a_close_during_the_probe_closes_the_probing_websocket() {
+fn b67_a_close_before_the_probe_closes_the_probing_websocket() {
+    let mut rig = Rig::new();
+    let peer = rig.poller();
+    let socket = rig.join_by_post(peer);
+    let ws = rig.probe(peer).unwrap();
+    rig.server.disconnect(socket, true, rig.now).unwrap();
+    assert_eq!(rig.frames(ws), ["close"]);
+    rig.say(ws, "5").unwrap();
+    assert_eq!(rig.server.transport(peer.conn), Some(Transport::Polling), "too late to switch");
+    assert_eq!(rig.probe(peer).unwrap_err(), Refusal::SessionUnknown, "and to try again");
+    assert_eq!(rig.poll(peer), "41");
+    assert_eq!(rig.poll(peer), "1");
+    rig.events(peer.conn);
+    rig.hang_up(ws.channel);
+    assert!(rig.server.is_empty());
+}
+
+/// A client does not poll any more once its probe is answered: what waits can only go over the WebSocket.
+#[test]
+fn b67_a_close_between_the_probe_and_the_switch_waits_for_the_switch() {
     let mut rig = Rig::new();
     let peer = rig.poller();
     let socket = rig.join_by_post(peer);
     let ws = rig.probe(peer).unwrap();
     rig.say(ws, "2probe").unwrap();
     rig.server.disconnect(socket, true, rig.now).unwrap();
-    assert_eq!(rig.frames(ws), ["3probe", "close"]);
+    assert_eq!(rig.frames(ws), ["3probe"]);
     rig.say(ws, "5").unwrap();
-    assert_eq!(rig.server.transport(peer.conn), Some(Transport::Polling), "too late to switch");
-    assert_eq!(rig.probe(peer).unwrap_err(), Refusal::SessionUnknown, "and to try again");
+    assert_eq!(rig.frames(ws), ["41", "close"]);
+    rig.events(peer.conn);
+    rig.hang_up(ws.channel);
+    assert!(rig.server.is_empty());
+}
+
+#[test]
+fn b67_a_client_that_goes_on_polling_after_its_probe_hears_of_a_close_too() {
+    let mut rig = Rig::new();
+    let peer = rig.poller();
+    let socket = rig.join_by_post(peer);
+    let ws = rig.probe(peer).unwrap();
+    rig.say(ws, "2probe").unwrap();
+    rig.server.disconnect(socket, true, rig.now).unwrap();
     assert_eq!(rig.poll(peer), "41");
     assert_eq!(rig.poll(peer), "1");
+    assert_eq!(rig.frames(ws), ["3probe", "close"]);
     rig.events(peer.conn);
     rig.hang_up(ws.channel);
     assert!(rig.server.is_empty());

@@ -106,6 +106,11 @@ impl<R: Runtime> HttpClient<R> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    #[cfg(test)]
+    pub(super) fn idle_connections(&self) -> usize {
+        self.idle.lock().unwrap().len()
+    }
+
     fn take(&self) -> Option<HttpConnection> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }

@@ -195,7 +195,10 @@ impl ServerSession {
         }
         let heartbeat = self.config.ping_interval + self.config.ping_timeout;
         self.phase = Phase::Closing { until: now + self.config.close_timeout.min(heartbeat), discarded };
-        self.close_upgrade();
+        // A client that has its probe answered does not poll any more: what waits can only go over the new transport.
+        if !self.upgrade.is_some_and(Upgrade::is_probed) {
+            self.close_upgrade();
+        }
         self.announce();
     }
 
