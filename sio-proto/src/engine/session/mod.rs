@@ -224,6 +224,7 @@ impl ServerSession {
         let discarded = if let Phase::Closing { discarded, .. } = self.phase { discarded } else { 0 };
         let undelivered = discarded + self.outbox.packets();
         self.phase = Phase::Closed;
+        self.close_upgrade();
         self.ready.extend(self.post);
         self.outbox.clear();
         self.events.push_back(Event::Closed { reason, undelivered });
