@@ -22,8 +22,12 @@ pub enum AckError {
     #[error("no acknowledgement in time")]
     Timeout,
     /// The peer left before it answered; whether it saw the event is not known.
-    #[error("client disconnected before it acknowledged")]
+    #[error("disconnected before the acknowledgement")]
     Disconnected,
+    /// The event was dropped before it was sent: by [`clear_send_buffer`](crate::ClientSocket::clear_send_buffer), or because the send
+    /// buffer was full.
+    #[error("dropped from the send buffer")]
+    Dropped,
     /// The answer does not parse as the type that was asked for.
     #[error("acknowledgement: {0}")]
     Data(#[from] DecodeError),
@@ -36,6 +40,7 @@ impl From<Silence> for AckError {
     fn from(silence: Silence) -> Self {
         match silence {
             Silence::Timeout => Self::Timeout,
+            Silence::Dropped => Self::Dropped,
             _ => Self::Disconnected,
         }
     }
