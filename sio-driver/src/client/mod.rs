@@ -13,10 +13,8 @@ mod requests;
 mod socket;
 
 use std::fmt;
-use std::future::poll_fn;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::task::Poll;
 
 pub use builder::{ClientBuilder, SocketBuilder};
 pub use emit::Volatile;
@@ -27,6 +25,7 @@ pub use socket::{Attempt, ClientSocket};
 
 use sio_proto::socket::ConnectionError;
 
+use crate::client::core::{Wait, Wish};
 use crate::client::socket::SocketInner;
 
 /// A Socket.IO client: a connection that is made, kept and made again, and the namespaces on it.
@@ -78,30 +77,18 @@ impl Client {
     /// Leaves all namespaces and closes the connection, after what was emitted before. Final: the client does not connect again.
     pub fn disconnect(&self) {
         let now = self.core().clock.now();
-        let mut locked = self.lock();
-        locked.machine.close(now);
-        locked.change();
+        self.lock().machine.close(now);
     }
 
     /// As [`disconnect`](Self::disconnect), and waits until everything is sent and closed.
     pub async fn close(&self) {
         self.disconnect();
-        poll_fn(|cx| {
-            let mut state = self.core().state();
-            if state.finished || state.machine.is_quiet() {
-                return Poll::Ready(());
-            }
-            state.watch(cx.waker());
-            Poll::Pending
-        })
-        .await;
+        Wait::new(self.core()).until(Wish::Closed).await;
     }
 
     /// Switches reconnection on or off. Off also stops a wait for the next attempt.
     pub fn set_reconnection(&self, reconnection: bool) {
-        let mut locked = self.lock();
-        locked.machine.set_reconnection(reconnection);
-        locked.change();
+        self.lock().machine.set_reconnection(reconnection);
     }
 }
 

@@ -30,6 +30,10 @@ impl Aside {
         self.missed
     }
 
+    pub(super) fn holds(&self, slot: Slot) -> bool {
+        self.queues.get(&slot).is_some_and(|queue| !queue.is_empty())
+    }
+
     /// Keeps an event. While nobody asks, only the last `unheard` are kept.
     pub(super) fn push(&mut self, event: ClientConnEvent, unheard: usize) {
         let slot = event.slot();
