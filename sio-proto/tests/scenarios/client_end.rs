@@ -282,6 +282,7 @@ fn close_sends_what_waits_but_not_for_ever() {
     hand.expect("abort");
     assert_eq!(hand.told(), ["disconnect: io client disconnect", "closed: forced close"]);
     hand.assert_quiet();
+    assert_eq!(hand.client.conn().buffered(slot), 0, "nobody will ever send it");
 }
 
 #[test]

@@ -281,8 +281,10 @@ impl Namespace {
                 return Err(ClientEmitError::Full(packet));
             };
             for id in dropped {
-                self.stop_awaiting(id);
-                self.answer(id, Err(AckError::Dropped), shared);
+                // Unless it is forgotten.
+                if self.stop_awaiting(id) {
+                    self.answer(id, Err(AckError::Dropped), shared);
+                }
             }
             self.buffer.push(Waiting { packet, ack });
             Emitted::Buffered
@@ -296,7 +298,8 @@ impl Namespace {
     /// Drops what waits to be sent.
     pub(super) fn clear(&mut self, shared: &mut Shared<'_>) {
         let in_flight = self.retries.in_flight();
-        let waiting: Vec<u64> = self.buffer.acks().chain(self.retries.acks()).collect();
+        let awaited = self.buffer.acks().filter(|id| self.acks.contains_key(id));
+        let waiting: Vec<u64> = awaited.chain(self.retries.acks()).collect();
         self.buffer.clear();
         self.retries.clear();
         for id in waiting {
