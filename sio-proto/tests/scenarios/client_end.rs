@@ -333,6 +333,20 @@ fn an_acknowledgement_is_good_for_its_connection_only() {
 }
 
 #[test]
+fn ids_can_be_used_again_after_leaving() {
+    let (mut hand, slot) = Hand::joined();
+    hand.ask(slot, "a", Some(0), None).unwrap();
+    hand.disconnect(slot);
+    assert_eq!(hand.told(), ["ack 0 Disconnected", "disconnect: io client disconnect"]);
+    // The socket is blocked, and breaks.
+    hand.break_off();
+    assert_eq!(hand.told(), ["closed: transport error"]);
+    hand.ask(slot, "b", Some(0), None).unwrap();
+    hand.client.clear_send_buffer(slot, hand.now);
+    assert_eq!(hand.told(), ["ack 0 Dropped"], "once");
+}
+
+#[test]
 fn both_sides_end_quietly_whatever_the_transport() {
     use Transport::{Polling, WebSocket};
     for (transports, upgrade) in
