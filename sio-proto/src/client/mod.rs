@@ -296,7 +296,10 @@ impl Client {
                 self.conn.handle_close(reason, error.as_ref());
                 self.tell(Event::Close { reason, error, undelivered });
                 self.phase = Phase::Idle;
-                if self.conn.any_active() && !self.closed {
+                if self.closed {
+                    // What could not be sent any more will never be.
+                    self.conn.slots().for_each(|slot| self.conn.clear_send_buffer(slot));
+                } else if self.conn.any_active() {
                     self.open(now);
                 }
             }

@@ -281,8 +281,10 @@ impl Namespace {
                 return Err(ClientEmitError::Full(packet));
             };
             for id in dropped {
-                self.stop_awaiting(id);
-                self.answer(id, Err(AckError::Dropped), shared);
+                // Unless it is forgotten.
+                if self.stop_awaiting(id) {
+                    self.answer(id, Err(AckError::Dropped), shared);
+                }
             }
             self.buffer.push(Waiting { packet, ack });
             Emitted::Buffered
@@ -296,10 +298,17 @@ impl Namespace {
     /// Drops what waits to be sent.
     pub(super) fn clear(&mut self, shared: &mut Shared<'_>) {
         let in_flight = self.retries.in_flight();
-        let waiting: Vec<u64> = self.buffer.acks().chain(self.retries.acks()).collect();
+        let (waiting, queued): (Vec<u64>, Vec<u64>) =
+            (self.buffer.acks().collect(), self.retries.acks().collect());
         self.buffer.clear();
         self.retries.clear();
         for id in waiting {
+            // Unless it is forgotten.
+            if self.stop_awaiting(id) {
+                self.answer(id, Err(AckError::Dropped), shared);
+            }
+        }
+        for id in queued {
             self.stop_awaiting(id);
             let error = if in_flight == Some(id) { AckError::Disconnected } else { AckError::Dropped };
             self.answer(id, Err(error), shared);
