@@ -191,8 +191,11 @@ fn settle(machine: &mut Machine, now: Instant) {
     }
 }
 
+/// What a thread does for a channel.
+type Work = Box<dyn FnOnce(&Arc<Shared>) + Send>;
+
 fn begin(shared: &Arc<Shared>, machine: &mut Machine, request: ClientRequest) {
-    let (channel, work): (_, Box<dyn FnOnce(&Arc<Shared>) + Send>) = match request {
+    let (channel, work): (_, Work) = match request {
         ClientRequest::Get { channel, query } => {
             (channel, Box::new(move |shared| poll(shared, channel, "GET", &query, &[])))
         }
@@ -266,7 +269,7 @@ fn request(
     stream.take(limit).read_to_end(&mut answer).map_err(io_error)?;
     let bad = || TransportError::Io("not an HTTP answer".into());
     let end = answer.windows(4).take(MAX_HEAD).position(|bytes| bytes == b"\r\n\r\n").ok_or_else(bad)?;
-    let head = str::from_utf8(&answer[..end]).map_err(|_| bad())?;
+    let head = std::str::from_utf8(&answer[..end]).map_err(|_| bad())?;
     let (line, headers) = head.split_once("\r\n").unwrap_or((head, ""));
     let header = |name: &str| {
         let mut pairs = headers.split("\r\n").filter_map(|line| line.split_once(':'));

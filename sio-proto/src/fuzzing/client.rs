@@ -353,7 +353,7 @@ impl World {
             rest.split([',', ']']).next().and_then(|number| number.parse().ok()).expect("a number");
         let at = NAMES.iter().rposition(|name| *name != "/" && head.contains(name)).unwrap_or(0);
         let again = u64::from(at != 1);
-        let last = core::mem::replace(&mut self.at(self.slots[at]).last, Some(number));
+        let last = self.at(self.slots[at]).last.replace(number);
         // Volatile events go by the queue of those that are sent again.
         assert!(at == 1 || last.is_none_or(|last| number >= last + again), "twice, or out of order: {text}");
     }
@@ -369,7 +369,7 @@ impl World {
                     assert!(!core::mem::replace(&mut namespace.connected, true), "connected twice");
                 }
                 ClientConnEvent::ConnectError { .. } => {
-                    assert!(!namespace.connected, "an error while connected")
+                    assert!(!namespace.connected, "an error while connected");
                 }
                 ClientConnEvent::Event { ack, .. } => namespace.owed.extend(*ack),
                 ClientConnEvent::Ack { id, .. } => {

@@ -258,7 +258,7 @@ impl Namespace {
             if !self.retries.has_room(&packet, limit) {
                 return Err(ClientEmitError::Full(packet));
             }
-            let timeout = self.config.ack_timeout(timeout).unwrap_or_default();
+            let timeout = self.config.time_for_ack(timeout).unwrap_or_default();
             self.retries.push(packet, ack, timeout);
             if joined {
                 self.drive(now, shared.out);
@@ -290,7 +290,7 @@ impl Namespace {
             Emitted::Buffered
         };
         if let Some(id) = ack {
-            self.expect(id, self.config.ack_timeout(timeout).map(|timeout| now + timeout));
+            self.expect(id, self.config.time_for_ack(timeout).map(|timeout| now + timeout));
         }
         Ok(emitted)
     }
