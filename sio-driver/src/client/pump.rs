@@ -150,7 +150,8 @@ impl<R: Runtime> Pump<R> {
             Outcome::Answer(Err(error)) | Outcome::Failed(error) => machine.handle_failure(id, error, now),
             Outcome::Messages(end) => {
                 for message in self.inbound.drain(..) {
-                    result = result.and(machine.handle_message(id, message, now));
+                    let told = machine.handle_message(id, message, now);
+                    result = result.and(told);
                 }
                 if let Some(error) = end {
                     machine.handle_failure(id, error, now);

@@ -283,3 +283,30 @@ thread_local! {
 fn sio_client(_: &ClientSocket) -> ClientSocket {
     OTHER.with(|other| other.borrow().clone()).expect("set before")
 }
+
+/// Everything can be awaited in tasks that move between threads.
+#[test]
+fn futures_and_handles_can_be_sent() {
+    use sio_tokio::{Client, ClientBuilder, Events, Incoming, SocketBuilder};
+    fn sent<T: Send>(_: T) {}
+    fn shared<T: Send + Sync + 'static>() {}
+    shared::<Client>();
+    shared::<ClientSocket>();
+    shared::<Incoming>();
+    shared::<Events>();
+    fn movable<T: Send>() {}
+    movable::<ClientBuilder<Client>>();
+    movable::<SocketBuilder>();
+    let _all = |client: &Client, mut event: Incoming| {
+        sent(client.connected());
+        sent(client.ready());
+        sent(client.recv());
+        sent(client.close());
+        sent(client.emit_wait("event", &(1, "x")));
+        sent(async { client.emit_with_ack::<String>("event", &()).await });
+        sent(client.emit_with_ack::<String>("event", &()).send());
+        sent(Client::connect("http://sio.test"));
+        sent(Client::builder("http://sio.test").connect());
+        sent(async move { event.ack(&1) });
+    };
+}
