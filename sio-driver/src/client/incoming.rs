@@ -25,8 +25,11 @@ pub struct Incoming {
 impl Incoming {
     pub(crate) fn poll(socket: &ClientSocket, wait: &mut Wait, cx: &Context<'_>) -> Poll<Option<Self>> {
         let now = socket.core().clock.now();
-        socket.inner.receiving.store(true, Ordering::Release);
         let slot = socket.inner.slot;
+        if !socket.inner.receiving.swap(true, Ordering::AcqRel) {
+            // From here on nothing is dropped.
+            socket.core().state().machine.listen(slot, now);
+        }
         let mut state = ready!(wait.poll(Wish::Event(slot), cx));
         let paused = !state.machine.wants_read();
         let event = state.machine.poll_aside(slot, now);

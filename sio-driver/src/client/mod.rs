@@ -31,7 +31,12 @@ use crate::client::socket::SocketInner;
 /// A Socket.IO client: a connection that is made, kept and made again, and the namespaces on it.
 ///
 /// It derefs to the [`ClientSocket`] of its first namespace, the one in the URL: `client.emit(..)`, `client.on(..)`. Cloning gives
-/// another handle. When the last handle of the client and its sockets is dropped, it closes.
+/// another handle. When the last handle of the client and its sockets is dropped, it closes: what was emitted while connected is still
+/// sent, and no handler is called any more.
+///
+/// A handle that a handler has captured is one of them, and keeps the client alive until [`close`](Self::close) or
+/// [`disconnect`](Self::disconnect); so does a handler that runs and has asked for its [`ClientSocket`]. After the end all handlers are
+/// dropped.
 #[derive(Clone)]
 pub struct Client {
     socket: ClientSocket,
@@ -75,6 +80,9 @@ impl Client {
     }
 
     /// Leaves all namespaces and closes the connection, after what was emitted before. Final: the client does not connect again.
+    ///
+    /// Events that wait for a namespace to let the client in, or with `retries` for their turn, are dropped. Handlers that run may
+    /// end.
     pub fn disconnect(&self) {
         let now = self.core().clock.now();
         self.lock().machine.close(now);

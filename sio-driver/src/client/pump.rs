@@ -233,12 +233,14 @@ impl<R: Runtime> Pump<R> {
     /// One turn. Says whether there may be more to do.
     fn turn(&mut self, cx: &mut Context<'_>) -> bool {
         let now = self.runtime.now();
-        {
+        let _awake = {
             let mut state = self.core.state();
             if state.machine.poll_timeout().is_some_and(|at| at <= now) {
                 state.machine.handle_timeout(now);
             }
-        }
+            // What handlers do in this turn is seen in this turn.
+            state.pump.take()
+        };
         let (more, held) = self.read(cx, now);
         self.dispatcher.poll(cx);
         // From here on, whatever a handle does wakes this task. What was done so far, mostly by handlers, is seen below.

@@ -364,6 +364,9 @@ impl ClientSocket {
     /// The next event for which there is no handler; `None` once no more can come, because the client is closed, was sent away or has given
     /// up.
     ///
+    /// Not for a handler of the same namespace: events wait until a handler has ended, so it would wait for itself. A task that it spawns
+    /// may.
+    ///
     /// Events wait for this call, also while the client reconnects; it can be dropped without losing one. If it is never called, the last 1024 are kept, or none if the socket
     /// has handlers.
     pub async fn recv(&self) -> Option<Incoming> {

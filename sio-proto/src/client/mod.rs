@@ -311,6 +311,10 @@ impl Client {
     fn fail(&mut self, error: ConnectionError, now: Instant) {
         self.websocket_works = false;
         self.conn.handle_failure(&error);
+        // Told before what follows from it.
+        while let Some(event) = self.conn.poll_event() {
+            self.route(event);
+        }
         if self.attempt.take().is_some() {
             self.tell(Event::ReconnectError(error));
         }

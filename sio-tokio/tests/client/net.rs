@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tokio::{TokioAdapter, accept_async};
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::StreamExt as _;
 use hyper_util::rt::TokioIo;
 use sio_driver::{Instant, Runtime};
 use sio_tokio::{Client, ClientBuilder, Server, Tokio, TokioTimer, Transport};
