@@ -325,7 +325,10 @@ async function main() {
   });
   application();
   if (OPTIONS.cookies) {
-    io.engine.on("initial_headers", (headers) => (headers["set-cookie"] = COOKIES));
+    // For a WebSocket, Engine.IO would make one header of the list.
+    io.engine.on("initial_headers", (headers, req) => {
+      headers["set-cookie"] = req.headers.upgrade ? COOKIES[0] : COOKIES;
+    });
   }
   for (const event of ["request", "upgrade"]) {
     const listeners = server.listeners(event);

@@ -115,7 +115,8 @@ pub struct Options {
     pub max_http_buffer_size: usize,
     /// Connection state recovery (node).
     pub recovery: bool,
-    /// Sets cookies when a session opens: `lab=kept` is to be kept, `gone` and `other` are not.
+    /// Sets cookies when a session opens: `lab=kept` is to be kept, `gone` is not, and `other` is for another path. Over
+    /// WebSocket node sets the first only.
     pub cookies: bool,
     /// Logs each request.
     pub requests: bool,

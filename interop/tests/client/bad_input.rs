@@ -203,7 +203,7 @@ fn answers() -> Vec<(String, Wanted)> {
         ("40[]", is_packet),
         (r#"42["x""#, is_packet),
         ("42[]", is_packet),
-        ("451-", is_packet),
+        ("450-[]", is_packet),
         ("45999999999-[]", is_packet),
         ("44[1]", is_packet),
         ("nonsense", is_parse),
@@ -264,6 +264,9 @@ async fn polls_and_posts() {
         Some((413, None, None))
     );
     fails("POST closed", Way::Polling, posts(Reply::Close).await, is_io).await;
+    fails("text for bytes", Way::Polling, then(Reply::ok("451-[]\u{1e}42[\"x\"]")).await, is_packet).await;
+    fails("bytes for text", Way::Polling, then(Reply::ok("bAAAA")).await, is_packet).await;
+    fails("not base64", Way::Polling, then(Reply::ok("b????")).await, is_parse).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -276,6 +279,11 @@ async fn websockets() {
     fails("reset", Way::WebSocket, plays(vec![open(), Play::Reset]).await, is_end).await;
     fails("close frame", Way::WebSocket, plays(vec![Play::Close(1001)]).await, is_end).await;
     fails("close frame", Way::WebSocket, plays(vec![open(), Play::Close(0)]).await, is_end).await;
+    let text = |text: &str| Play::Text(text.to_owned());
+    let play = vec![open(), Play::Receive, text("451-[]"), text("42[\"x\"]")];
+    fails("text for bytes", Way::WebSocket, plays(play).await, is_packet).await;
+    let play = vec![open(), Play::Receive, Play::Binary(vec![0; 3])];
+    fails("bytes for text", Way::WebSocket, plays(play).await, is_packet).await;
     let raw: [(&str, Vec<u8>, Wanted); 6] = [
         ("not UTF-8", frame(0x81, b"\xff\xfe"), is_transport),
         ("reserved bits", frame(0xf1, b"40"), is_transport),

@@ -6,7 +6,10 @@ use core::{
     time::Duration,
 };
 
-use interop::lab::{Lab, Options, Side};
+use interop::{
+    lab::{Lab, Options, Side},
+    proxy::Proxy,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sio_tokio::{
@@ -253,6 +256,20 @@ impl Watch {
     /// What happened that nobody has asked for.
     pub(crate) fn rest(&mut self) -> Vec<Happened> {
         self.0.rest()
+    }
+}
+
+/// Cuts until the client has noticed: a polling client may be between two requests, and none the wiser. Says what it was told.
+pub(crate) async fn cut_off(proxy: &Proxy, watch: &mut Watch) -> String {
+    let cutting = async {
+        loop {
+            proxy.cut();
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        reason = watch.disconnected() => reason,
+        () = cutting => unreachable!("it goes on and on"),
     }
 }
 

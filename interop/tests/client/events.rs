@@ -119,7 +119,8 @@ async fn reaches_rooms(side: Side, way: Way) {
     ask::<i64>(&member, "sum", &(1, 2)).await;
     ask::<i64>(&stranger, "sum", &(1, 2)).await;
     // The first has one argument only, which is not what the handler takes.
-    assert_eq!(heard.rest(), [(2, json!("more"))]);
+    assert_eq!(heard.next().await, (2, json!("more")));
+    assert_eq!(heard.rest(), []);
     assert_eq!(heard_by_stranger.rest(), [Value::Null; 0]);
     member.close().await;
     stranger.close().await;
@@ -152,6 +153,12 @@ async fn closes(side: Side, way: Way) {
     for number in 0..50 {
         client.emit("note", &(format!("{mark} {number}"))).expect("emit");
     }
+    if side == Side::Node {
+        // It ignores events that come together with the client's goodbye, whichever client that is.
+        ask::<()>(&client, "note", &format!("{mark} 50")).await;
+    } else {
+        client.emit("note", &format!("{mark} 50")).expect("emit");
+    }
     within("close", client.close()).await;
     assert!(!client.is_connected() && !client.is_active() && client.id().is_none());
     assert!(client.emit("note", &1).is_err());
@@ -160,7 +167,7 @@ async fn closes(side: Side, way: Way) {
     gone(lab, &id).await;
     let notes: Vec<_> =
         notes(lab).await.into_iter().filter(|note| note.to_string().contains(&mark)).collect();
-    assert_eq!(notes, (0..50).map(|number| format!("{mark} {number}")).collect::<Vec<_>>());
+    assert_eq!(notes, (0..=50).map(|number| format!("{mark} {number}")).collect::<Vec<_>>());
 }
 
 /// Dropping the last handle closes the connection, also if handlers hold the socket that they are given.

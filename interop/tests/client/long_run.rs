@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sio_tokio::Client;
 
 use crate::{
-    common::{Watch, Way, lab},
+    common::{Watch, Way, cut_off, lab},
     retries::{Report, report},
 };
 
@@ -71,8 +71,7 @@ async fn cut_on_the_way(side: Side, way: Way) {
         for cut in 1..=CUTS {
             let wanted = cut * (COUNT as usize / (CUTS + 1));
             lab.log().until("item", |items| items.len() >= wanted).await;
-            proxy.cut();
-            watch.disconnected().await;
+            cut_off(&proxy, &mut watch).await;
             watch.connected().await;
         }
     };

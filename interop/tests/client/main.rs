@@ -1,7 +1,5 @@
 //! Our client against the lab: npm `socket.io` on node and our own server, by polling, by WebSocket, and from one to the
 //! other.
-//!
-//! Cargo takes this for a test once it is called `main.rs`.
 
 #[macro_use]
 mod common;

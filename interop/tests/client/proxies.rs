@@ -8,7 +8,7 @@ use interop::{
 };
 use sio_tokio::{ConnectionError, Tls, TransportError};
 
-use crate::common::{Watch, Way, ask, is_lost, lab, shared, within};
+use crate::common::{Watch, Way, ask, cut_off, is_lost, lab, shared, within};
 
 everywhere! { go_through authorise are_cut stand_still speak_tls }
 
@@ -55,8 +55,7 @@ async fn are_cut(side: Side, way: Way) {
     watch.connected().await;
     for _ in 0..3 {
         way.settled(&client).await;
-        assert!(proxy.cut() > 0);
-        let reason = watch.disconnected().await;
+        let reason = cut_off(&proxy, &mut watch).await;
         assert!(is_lost(&reason), "{reason}");
         watch.connected().await;
     }

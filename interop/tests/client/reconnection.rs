@@ -71,7 +71,10 @@ async fn emits_while_the_server_restarts(side: Side, way: Way) {
         sleep(Duration::from_millis(20)).await;
         lab.start_again().await;
         watch.connected().await;
-        known.push(first..next.load(Ordering::SeqCst));
+        let last = next.load(Ordering::SeqCst);
+        // The next end must not come before those that waited.
+        lab.log().until("note", |notes| notes.last().is_some_and(|note| note["value"].as_u64() >= Some(last.into()))).await;
+        known.push(first..last);
     }
     emitting.abort();
     let _ = emitting.await;

@@ -115,7 +115,9 @@ impl ClientSocket {
     /// Whether the client is connected, or will be by itself as soon as it can.
     #[must_use]
     pub fn is_active(&self) -> bool {
-        self.core().state().machine.conn().is_active(self.inner.slot)
+        let state = self.core().state();
+        // Idle with namespaces to join: the client has given up, or does not reconnect.
+        !state.machine.is_idle() && state.machine.conn().is_active(self.inner.slot)
     }
 
     /// Whether the last connection continued the session before it, with its id, rooms and missed events.
