@@ -73,7 +73,11 @@ async fn emits_while_the_server_restarts(side: Side, way: Way) {
         watch.connected().await;
         let last = next.load(Ordering::SeqCst);
         // The next end must not come before those that waited.
-        lab.log().until("note", |notes| notes.last().is_some_and(|note| note["value"].as_u64() >= Some(last.into()))).await;
+        lab.log()
+            .until("note", |notes| {
+                notes.last().is_some_and(|note| note["value"].as_u64() >= Some(last.into()))
+            })
+            .await;
         known.push(first..last);
     }
     emitting.abort();
