@@ -192,7 +192,7 @@ function application() {
       const count = ++retries.count;
       const hit = (every) => every > 0 && count % every === 0;
       const fate = hit(retries.cutEvery) ? `cut-${retries.cut}` : hit(retries.swallowEvery) ? "swallowed" : "sent";
-      log("item", { seq, ack: fate });
+      log("item", { id: socket.id, seq, ack: fate });
       if (fate === "sent" || fate === "cut-after") ack(seq);
       if (fate.startsWith("cut")) cut();
     });

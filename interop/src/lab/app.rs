@@ -16,6 +16,7 @@ use sio_tokio::{
 };
 use tokio::{
     net::TcpListener,
+    sync::watch,
     time::{Instant, sleep},
 };
 
@@ -32,6 +33,7 @@ const NAMESPACES: [&str; 6] = ["/", "/admin", "/text", "/plain", "/news", "/retr
 pub(super) struct App {
     io: Server,
     lab: Lab,
+    closing: watch::Sender<bool>,
 }
 
 #[derive(Clone)]
@@ -59,20 +61,24 @@ impl App {
         let io = server(options, lab.clone());
         let listener = listen(options.port).await?;
         let port = listener.local_addr()?.port();
+        let closing = watch::Sender::new(false);
         let front = Front {
             io: io.clone(),
             tls: options.tls.as_ref().map(super::ServerTls::acceptor),
             cookies: options.cookies,
             requests: options.requests.then_some(log),
             lines: lab.lines.clone(),
+            closing: closing.subscribe(),
         };
         tokio::spawn(serve(front, listener));
-        Ok((Self { io, lab }, port))
+        Ok((Self { io, lab, closing }, port))
     }
 
     /// Closes all connections gracefully.
     pub(super) async fn close(&self) {
         self.io.close().await;
+        self.closing.send_replace(true);
+        self.closing.closed().await;
     }
 
     /// Obeys a command.
@@ -337,7 +343,7 @@ async fn to_room(
     Ok("sent")
 }
 
-async fn item(State(lab): State<Lab>, Data(seq): Data<Value>, ack: Ack) -> Result<(), Error> {
+async fn item(socket: Socket, State(lab): State<Lab>, Data(seq): Data<Value>, ack: Ack) -> Result<(), Error> {
     let fate = {
         let mut retries = lab.retries.lock().unwrap_or_else(PoisonError::into_inner);
         retries.count += 1;
@@ -349,7 +355,7 @@ async fn item(State(lab): State<Lab>, Data(seq): Data<Value>, ack: Ack) -> Resul
             _ => "sent",
         }
     };
-    lab.log.push("item", json!({ "seq": seq, "ack": fate }));
+    lab.log.push("item", json!({ "id": socket.id().to_string(), "seq": seq, "ack": fate }));
     if matches!(fate, "sent" | "cut-after") {
         ack.send(&seq)?;
     }

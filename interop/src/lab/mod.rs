@@ -60,7 +60,7 @@
 //! | `disconnect` | `{nsp, id, reason}` |
 //! | `auth` | `{nsp, auth}`: what the middlewares of `/admin`, `/text`, `/plain` were given |
 //! | `note` | `{nsp, id, value}` |
-//! | `item` | `{seq, ack}`; `ack` is `sent`, `swallowed`, `cut-before` or `cut-after` |
+//! | `item` | `{id, seq, ack}`; `ack` is `sent`, `swallowed`, `cut-before` or `cut-after` |
 //! | `request` | `{method, url, headers}`, with the option `requests` |
 
 mod app;

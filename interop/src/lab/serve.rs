@@ -3,7 +3,7 @@
 
 use core::{
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, Waker},
 };
 use std::{
@@ -20,6 +20,8 @@ use sio_tokio::{Body, Server};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
+    select,
+    sync::watch,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -36,11 +38,17 @@ pub(super) struct Front {
     pub(super) cookies: bool,
     pub(super) requests: Option<Log>,
     pub(super) lines: Lines,
+    /// Becomes true when the server closes. Whoever serves somebody holds one.
+    pub(super) closing: watch::Receiver<bool>,
 }
 
-pub(super) async fn serve(front: Front, listener: TcpListener) {
+pub(super) async fn serve(mut front: Front, listener: TcpListener) {
     loop {
-        let Ok((stream, remote)) = listener.accept().await else { continue };
+        let accepted = select! {
+            accepted = listener.accept() => accepted,
+            _ = front.closing.wait_for(|closing| *closing) => return,
+        };
+        let Ok((stream, remote)) = accepted else { continue };
         let _ = stream.set_nodelay(true);
         let front = front.clone();
         tokio::spawn(async move {
@@ -62,7 +70,15 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(async |request| answer(front, request, remote).await);
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+    let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
+    let (mut serving, mut closing) = (pin!(serving), front.closing.clone());
+    select! {
+        _ = &mut serving => return,
+        _ = closing.wait_for(|closing| *closing) => {}
+    }
+    // Answers are written to their end.
+    serving.as_mut().graceful_shutdown();
+    let _ = serving.await;
 }
 
 /// An error ends the connection.

@@ -96,7 +96,9 @@ async fn survives_a_graceful_stop(side: Side, way: Way) {
     let (builder, mut watch) = Watch::new(way.builder(lab.url()));
     let client = way.connect(builder).await;
     lab.stop().await;
-    assert_eq!(watch.disconnected().await, "transport close");
+    let reason = watch.disconnected().await;
+    // A polling client may have been between two polls; no server waits for it.
+    assert!(reason == "transport close" || (way == Way::Polling && is_lost(&reason)), "{reason}");
     lab.start_again().await;
     watch.connected().await;
     assert_eq!(ask::<i64>(&client, "sum", &(20, 22)).await, 42);
