@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use serde::Deserialize;
@@ -26,10 +25,7 @@ impl Incoming {
     pub(crate) fn poll(socket: &ClientSocket, wait: &mut Wait, cx: &Context<'_>) -> Poll<Option<Self>> {
         let now = socket.core().clock.now();
         let slot = socket.inner.slot;
-        if !socket.inner.receiving.swap(true, Ordering::AcqRel) {
-            // From here on nothing is dropped.
-            socket.core().state().machine.listen(slot, now);
-        }
+        socket.receive();
         let mut state = ready!(wait.poll(Wish::Event(slot), cx));
         let paused = !state.machine.wants_read();
         let event = state.machine.poll_aside(slot, now);

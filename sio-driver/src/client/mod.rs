@@ -94,6 +94,12 @@ impl Client {
         Wait::new(self.core()).until(Wish::Closed).await;
     }
 
+    /// The socket of the namespace in the URL, to which the client derefs.
+    #[must_use]
+    pub fn as_socket(&self) -> &ClientSocket {
+        &self.socket
+    }
+
     /// Switches reconnection on or off. Off also stops a wait for the next attempt.
     pub fn set_reconnection(&self, reconnection: bool) {
         self.lock().machine.set_reconnection(reconnection);

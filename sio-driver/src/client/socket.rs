@@ -376,10 +376,25 @@ impl ClientSocket {
         poll_fn(|cx| Incoming::poll(self, &mut wait, cx)).await
     }
 
-    /// [`recv`](Self::recv) as a stream.
+    /// [`recv`](Self::recv) as a stream. From this call on, events without a handler wait to be asked for.
     #[must_use]
     pub fn events(&self) -> Events {
+        self.receive();
         Events::new(self.clone())
+    }
+
+    /// Somebody asks for events: from here on none is dropped.
+    pub(crate) fn receive(&self) {
+        if !self.inner.receiving.swap(true, Ordering::AcqRel) {
+            let now = self.core().clock.now();
+            self.core().state().machine.listen(self.inner.slot, now);
+        }
+    }
+
+    /// How many events of all namespaces were dropped because nobody had asked for events: see [`recv`](Self::recv).
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.core().state().machine.missed()
     }
 }
 

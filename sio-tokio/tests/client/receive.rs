@@ -41,6 +41,26 @@ async fn nothing_is_lost_from_the_first_event_on() {
     assert!(timeout(60 * SECOND, client.recv()).await.is_err());
 }
 
+/// With handlers, others are nobody's business, until there is a stream of them.
+#[tokio::test(start_paused = true)]
+async fn a_stream_has_all_events_from_its_making_on() {
+    let io = server();
+    let net = Net::to(&io);
+    let client = net.ws().on("handled", async || ()).connect().await.unwrap();
+    io.emit("before", &()).unwrap();
+    settle().await;
+    let mut events = client.events();
+    for _ in 0..2000 {
+        io.emit("n", &()).unwrap();
+    }
+    settle().await;
+    for _ in 0..2000 {
+        assert_eq!(events.next().await.unwrap().name(), "n");
+    }
+    assert_eq!(client.missed(), 0, "what has no handler and no receiver is dropped, not missed");
+    assert_eq!(client.as_socket(), &**client);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_recv_that_is_dropped_loses_nothing() {
     let io = server();
