@@ -1,6 +1,5 @@
 //! What a server saw, kept by the tests' side: it outlives the server.
 
-use core::time::Duration;
 use std::{collections::HashMap, sync::Arc};
 
 use serde_json::Value;
@@ -42,11 +41,11 @@ impl Log {
     /// Waits until the list of this name is as it should be, and gives it.
     ///
     /// # Panics
-    /// After ten seconds.
+    /// After half a minute.
     pub async fn until(&self, name: &str, condition: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         let mut receiver = self.0.subscribe();
         let changed = receiver.wait_for(|lists| condition(lists.get(name).map_or(&[], Vec::as_slice)));
-        let found = timeout(Duration::from_secs(10), changed).await.map(|found| found.is_ok());
+        let found = timeout(super::LIMIT, changed).await.map(|found| found.is_ok());
         assert_eq!(found, Ok(true), "the log \"{name}\" is {:?}", self.list(name));
         self.list(name)
     }

@@ -85,7 +85,7 @@ pub use self::{
 };
 
 /// Bound of everything that is waited for.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// What is varied of the servers. The default is the reference's default.
 #[derive(Clone, Debug, Serialize)]

@@ -25,7 +25,7 @@ use tokio::{
 pub use self::frames::{Play, frame};
 
 /// Bound of everything that is waited for.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// What is done with a connection before anything is read from it.
 #[derive(Clone, Debug)]
@@ -251,7 +251,7 @@ impl Odd {
     /// Waits until what came is as it should be, and gives it.
     ///
     /// # Panics
-    /// After ten seconds.
+    /// After half a minute.
     pub async fn until(&self, condition: impl Fn(&Seen) -> bool) -> Seen {
         let mut receiver = self.seen.subscribe();
         let found =

@@ -58,9 +58,9 @@ fn builder(way: Way, odd: &Odd) -> ClientBuilder<Client> {
     way.builder(odd.url()).max_message_size(LARGEST).timeout(Duration::from_secs(5))
 }
 
-/// The first failure.
+/// The first failure, and no attempt after it.
 async fn failure(way: Way, odd: &Odd) -> ConnectionError {
-    within("the failure", builder(way, odd).connect()).await.err().expect("no connection")
+    within("the failure", builder(way, odd).reconnection(false).connect()).await.err().expect("no connection")
 }
 
 async fn fails(what: &str, way: Way, odd: Odd, wanted: Wanted) {

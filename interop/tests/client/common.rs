@@ -21,7 +21,7 @@ use tokio::{
 };
 
 /// Bound of one thing that is waited for.
-pub(crate) const LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// How a client travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
