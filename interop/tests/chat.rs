@@ -76,7 +76,7 @@ fn two_people_chat_in_terminals_and_the_server_restarts() {
     expect(&ann, "* disconnected: transport close");
     writeln!(ann_types, "one\ntwo").expect("Ann types");
     let (_second, lines, _stdin) = start(&server, &[], addr.port());
-    expect_line(&lines, "listening on http://");
+    assert_eq!(expect_line(&lines, "listening on http://"), addr);
     expect(&bob, "* connected");
     writeln!(bob_types, "/quit").expect("Bob types");
     expect(&bob, "* disconnected: io client disconnect");

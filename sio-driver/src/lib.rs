@@ -13,7 +13,10 @@
 //! - A WebSocket is one task. Each turn reads all messages that have arrived, gives them to the machine, runs the handlers, and
 //!   writes everything that waits with one flush.
 //! - Handlers of one client run one after another, in the task that read their event; one that has to wait lets the task go on.
-//! - Handles ([`Server`], [`Namespace`], [`Socket`]) hold no socket and no timer, and have no type parameter.
+//! - A client is one task too, with its machine behind a lock: it dials and sends requests as the machine says, runs the WebSocket as
+//!   a server's task does, tells the time, and runs the handlers. The network under it (`client/net`) knows no rule of the protocols.
+//! - Handles ([`Server`], [`Namespace`], [`Socket`], [`Client`], [`ClientSocket`]) hold no socket and no timer, and have no type
+//!   parameter.
 //!
 //! # Another runtime
 //!

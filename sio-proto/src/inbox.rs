@@ -103,6 +103,14 @@ impl<K: Copy + Eq, E: Weigh> Inbox<K, E> {
         self.last.take()
     }
 
+    /// Whether [`pop`](Self::pop) would give an event.
+    pub(crate) fn has_besides(&self, busy: &[K]) -> bool {
+        let waits = |queue: &Queue<K, E>| !queue.events.is_empty() && !busy.contains(&queue.socket);
+        !self.prompt.is_empty()
+            || self.queues.iter().any(waits)
+            || (self.last.is_some() && self.waiting() == 0)
+    }
+
     /// Drops what waits for a socket.
     pub(crate) fn forget(&mut self, socket: K) {
         if let Some(at) = self.queues.iter().position(|queue| queue.socket == socket) {

@@ -2,16 +2,17 @@
 //!
 //! You own the sockets and the clock. You tell a machine what arrived and what time it is, and it tells you what to send, what
 //! happened, and when it wants to be called again. The same machines run under tokio, in a loop of threads
-//! (`examples/blocking.rs`), in a simulation on virtual time, and in a fuzzer.
+//! (`examples/blocking.rs`, `examples/blocking_client.rs`), in a simulation on virtual time, and in a fuzzer.
 //!
 //! # Layers, each usable alone
 //!
 //! | Module | What it knows |
 //! |---|---|
-//! | [`engine`] | packets, polling payloads, HTTP requests and answers as data, and [`engine::ServerSession`]: one session over polls, POSTs and WebSockets |
-//! | [`socket`] | Socket.IO packets with attachments, serde for their data, and [`socket::ServerConn`]: the namespaces on one connection |
+//! | [`engine`] | packets, polling payloads, HTTP requests and answers as data, and [`engine::ServerSession`] and [`engine::ClientSession`]: one session over polls, POSTs and WebSockets |
+//! | [`socket`] | Socket.IO packets with attachments, serde for their data, [`socket::ServerConn`]: the namespaces on one connection, and [`socket::ClientConn`]: those of a client from connection to connection |
 //! | [`hub`] | rooms, and who is meant by a selection of them |
 //! | [`server`] | [`server::Server`]: all of it put together |
+//! | [`client`] | [`client::Client`]: the same from the other side, with reconnection |
 //!
 //! HTTP and the WebSocket protocol itself are not here: any library that gives messages and takes messages will do.
 //!
@@ -78,6 +79,59 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
+//! # The client
+//!
+//! A [`client::Client`] has no connection of its own either: [`poll_request`](client::Client::poll_request) says what to dial, to GET and
+//! to POST, and you say what came of it. It lives from connection to connection: when one is lost it waits, with
+//! [growing delays](client::BackoffConfig), and asks for another. What is emitted meanwhile is kept, up to
+//! [a limit](socket::SocketConfig::max_send_buffer), and with [`retries`](socket::SocketConfig::retries) sent until it is acknowledged.
+//!
+//! ```
+//! use sio_proto::client::{Client, Config, Event};
+//! use sio_proto::engine::{Answer, ClientRequest};
+//! use sio_proto::socket::{ClientConnEvent, Emit, Encoder, SocketConfig};
+//! use sio_proto::{Instant, Seed};
+//!
+//! let now = Instant::ZERO;
+//! let mut client = Client::new(Config::default(), Seed([7; 32])); // as for a server
+//! let chat = client.socket("/chat", SocketConfig::default());
+//! client.connect(chat, now)?;
+//! let packet = Encoder::new().event("/chat", Some(1), "add", &(1, 2))?;
+//! client.emit(chat, Emit { ack: Some(1), ..Emit::new(packet) }, now)?;
+//!
+//! let ok = |body: &'static str| Answer { status: 200, location: None, body: body.into() };
+//! let mut posted = Vec::new();
+//! // What a server says to one GET after another; it takes every POST.
+//! for said in [
+//!     r#"0{"sid":"abc","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#,
+//!     r#"40/chat,{"sid":"def"}"#,
+//!     r#"43/chat,1[3]"#,
+//! ] {
+//!     let mut poll = None;
+//!     while let Some(request) = client.poll_request(now) {
+//!         match request {
+//!             ClientRequest::Get { channel, .. } => poll = Some(channel),
+//!             ClientRequest::Post { channel, body, .. } => {
+//!                 posted.push(body);
+//!                 client.handle_answer(channel, ok("ok"), now)?;
+//!             }
+//!             other => panic!("{other:?}"),
+//!         }
+//!     }
+//!     client.handle_answer(poll.ok_or("there is always a poll")?, ok(said), now)?;
+//! }
+//! assert_eq!(posted, ["40/chat,", r#"42/chat,1["add",1,2]"#]);
+//!
+//! let mut answer = None;
+//! while let Some(event) = client.poll_event(&[], now) {
+//!     if let Event::Socket(ClientConnEvent::Ack { id: 1, result, .. }) = event {
+//!         answer = Some(result?.deserialize::<i32>()?);
+//!     }
+//! }
+//! assert_eq!(answer, Some(3));
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
 //! # Time and entropy
 //!
 //! [`Instant`] is a number of microseconds that you count from where you like. `poll_timeout` says when `handle_timeout` must be
@@ -89,7 +143,7 @@
 //!
 //! What a peer does wrong is a `PeerError` or a [`Refusal`](engine::Refusal); the machine has drawn the consequences already, and
 //! the error is for your logs. What you do wrong is a [`UsageError`], and nothing has changed. No input of a peer panics, and none
-//! makes a machine exceed the limits in [`server::Config`], whose fields say default, unit and consequence. `unsafe` is forbidden.
+//! makes a machine exceed the limits in [`server::Config`] and [`client::Config`], whose fields say default, unit and consequence. `unsafe` is forbidden.
 
 #![no_std]
 #![warn(clippy::std_instead_of_core, clippy::alloc_instead_of_core)]

@@ -43,3 +43,8 @@ fn payload_data() {
 fn server_ops() {
     replay("server_ops", fuzzing::server_ops);
 }
+
+#[test]
+fn client_ops() {
+    replay("client_ops", fuzzing::client_ops);
+}

@@ -8,6 +8,65 @@ use crate::Tokio;
 
 /// A Socket.IO client on tokio. Cloning gives another handle; everything that is not about tokio is in [`sio_driver::Client`], to
 /// which this derefs, and in [`ClientSocket`](sio_driver::ClientSocket), to which that does.
+///
+/// ```
+/// use std::time::Duration;
+/// use sio_tokio::{Client, ClientSocket, Data, DisconnectReason, Server, Socket};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let io = Server::builder().build();
+/// # io.of("/").on("question", async |socket: Socket| {
+/// #     let sum: i64 = socket.emit_with_ack("add", &(40, 2)).await?;
+/// #     socket.emit("news", &sum)?;
+/// #     Ok("answer")
+/// # });
+/// # io.of("/admin");
+/// # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// # let url = format!("http://{}", listener.local_addr()?);
+/// # let serving = io.clone();
+/// # tokio::spawn(async move { serving.serve(listener).await });
+/// let client = Client::builder(url)
+///     .on("add", async |Data((a, b)): Data<(i64, i64)>| a + b) // the returned value is the acknowledgement
+///     .on_disconnect(async |socket: ClientSocket, reason: DisconnectReason| {
+///         println!("{reason}{}", if socket.is_active() { ", will be back" } else { "" });
+///     })
+///     .connect()
+///     .await?;
+///
+/// client.emit("hello", &("world", 1))?;
+/// let answer: String = client.emit_with_ack("question", "?").timeout(Duration::from_secs(5)).await?;
+/// assert_eq!(answer, "answer");
+///
+/// // Events without a handler are asked for.
+/// let event = client.recv().await.ok_or("the client is closed")?;
+/// assert_eq!((event.name().as_ref(), event.data::<i64>()?), ("news", 42));
+///
+/// let admin = client.socket("/admin"); // another namespace, over the same connection
+/// admin.connected().await?;
+///
+/// client.close().await; // sends what waits
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A handler of a client has no server's [`Socket`](sio_driver::Socket) to ask for:
+///
+/// ```compile_fail
+/// # use sio_tokio::{Client, Socket};
+/// let builder = Client::builder("http://localhost:3000").on("event", async |socket: Socket| {});
+/// ```
+///
+/// ```
+/// # use sio_tokio::{Client, ClientSocket};
+/// let builder = Client::builder("http://localhost:3000").on("event", async |socket: ClientSocket| {});
+/// ```
+///
+/// # Threads
+///
+/// [`build`](ClientBuilder::build) and [`connect`](ClientBuilder::connect) start the client's task, on the tokio runtime in whose context they
+/// are called; without one they panic. Handles work in any thread and under any runtime. If the client's own runtime is shut
+/// down, the client is closed.
 #[derive(Clone, Debug)]
 pub struct Client(sio_driver::Client);
 

@@ -85,3 +85,24 @@ impl Timer for TokioTimer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn connects_to_names_and_addresses() {
+        let runtime = Tokio::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        for host in ["127.0.0.1", "localhost"] {
+            let (ours, theirs) =
+                tokio::join!(runtime.connect(host, address.port()), runtime.accept(&listener));
+            let ours = ours.unwrap();
+            assert_eq!(ours.inner().local_addr().unwrap(), theirs.unwrap().1);
+            assert!(ours.inner().nodelay().unwrap());
+        }
+        drop(listener);
+        assert!(runtime.connect("localhost", address.port()).await.is_err());
+    }
+}

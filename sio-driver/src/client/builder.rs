@@ -499,7 +499,8 @@ impl<C: From<Client>> ClientBuilder<C> {
     /// The client, which connects in the background. `emit` may be used at once: events wait for the connection.
     ///
     /// # Errors
-    /// [`ConnectionError::Settings`] if something that was given cannot be used, such as the URL.
+    /// [`ConnectionError::Settings`] if something that was given cannot be used, such as the URL; [`ConnectionError::Auth`] if the `auth`
+    /// is no object.
     ///
     /// # Panics
     /// If the operating system has no randomness to give.
@@ -518,7 +519,8 @@ impl<C: From<Client>> ClientBuilder<C> {
         let client = self.auto_connect(true).make();
         Box::pin(async move {
             let client = client?;
-            client.connected().await?;
+            // Not what has failed since now: the task may have been faster.
+            client.connected_after(0).await?;
             Ok(C::from(client))
         })
     }
@@ -536,10 +538,11 @@ impl<C: From<Client>> ClientBuilder<C> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).expect("the operating system gives randomness");
         // Before the task is started: a client that cannot be made leaves nothing behind.
-        settings.auth.source().map_err(wrong)?;
+        let auth = |what: String| ConnectionError::Auth(Str::from(what));
+        settings.auth.source().map_err(auth)?;
         let life =
             start(Machine::new(config, Seed(seed)), state, plan).map_err(|error| wrong(error.to_string()))?;
-        let socket = settings.add(&life, &namespace).map_err(wrong)?;
+        let socket = settings.add(&life, &namespace).map_err(auth)?;
         if auto_connect {
             socket.connect();
         }

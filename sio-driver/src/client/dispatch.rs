@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Waker};
 
+use sio_proto::Str;
 use sio_proto::client::Event;
-use sio_proto::socket::{AckId, ClientConnEvent, ConnectionError, DisconnectReason, Payload, Slot};
+use sio_proto::socket::{AckError, AckId, ClientConnEvent, ConnectionError, DisconnectReason, Payload, Slot};
 
 use crate::client::core::{Core, Life, State};
 use crate::client::hooks::Hook;
@@ -18,8 +19,8 @@ pub(crate) struct Dispatcher {
     core: Arc<Core>,
     life: Weak<Life>,
     lanes: Lanes<Work>,
-    /// Questions for `auth` that are being answered.
-    asking: Vec<BoxFuture<()>>,
+    /// Questions for `auth` that are being answered, one of each namespace: an older one is void.
+    asking: Vec<(Slot, BoxFuture<()>)>,
 }
 
 /// Handlers to run, for the events of a namespace or of the client as a whole.
@@ -31,7 +32,7 @@ struct Work {
 
 enum Happening {
     Event { payload: Payload, ack: Option<AckId> },
-    Connect,
+    Connect { id: Str, recovered: bool },
     ConnectError(ConnectionError),
     Disconnect(DisconnectReason),
     ReconnectAttempt(u32),
@@ -43,7 +44,13 @@ enum Happening {
 /// Where an event goes.
 enum Route {
     Run(Work),
-    Ask(BoxFuture<()>),
+    Ask(Slot, BoxFuture<()>),
+    /// The event is not for anybody.
+    Unheard(Arc<SocketInner>, Payload),
+    /// An event was given up for whose acknowledgement nobody waits.
+    GivenUp(Arc<SocketInner>, AckError),
+    /// Of interest to the log alone.
+    Note(Event),
     /// Done with.
     Done,
 }
@@ -55,18 +62,17 @@ impl Dispatcher {
 
     /// Whether nothing runs, and nothing waits to be run.
     pub(crate) fn is_idle(&self, state: &State) -> bool {
-        self.lanes.is_empty() && self.asking.is_empty() && !state.machine.has_events()
+        self.lanes.is_empty() && !state.machine.has_events()
     }
 
     /// Whether an event waits that could be handled now.
     pub(crate) fn has_news(&self, state: &State) -> bool {
-        state.machine.has_events() && self.lanes.is_empty()
+        let busy: Vec<_> = self.lanes.busy().collect();
+        state.machine.has_events_besides(&busy)
     }
 
-    /// Says whether any event was taken.
-    pub(crate) fn poll(&mut self, cx: &mut TaskContext<'_>) -> bool {
+    pub(crate) fn poll(&mut self, cx: &mut TaskContext<'_>) {
         let Self { core, life, lanes, asking } = self;
-        let mut any = false;
         let _ = lanes.poll(cx, |lanes, cx| {
             let busy: Vec<Option<Slot>> = lanes.busy().collect();
             loop {
@@ -76,23 +82,24 @@ impl Dispatcher {
                 let alive = life.upgrade();
                 let mut state = core.state();
                 let event = state.machine.poll_event(&busy, now)?;
-                any = true;
                 let route = route(&mut state, alive.as_ref(), event, &mut wakers, now);
                 drop(state);
                 wakers.into_iter().for_each(Waker::wake);
+                // Without the lock: a subscriber of the log is code of the user, and may use the client.
+                route.log();
                 match route {
                     Route::Run(work) => return Some(work),
-                    Route::Ask(mut question) => {
+                    Route::Ask(slot, mut question) => {
+                        asking.retain(|(asked, _)| *asked != slot);
                         if question.as_mut().poll(cx).is_pending() {
-                            asking.push(question);
+                            asking.push((slot, question));
                         }
                     }
-                    Route::Done => {}
+                    _ => {}
                 }
             }
         });
-        self.asking.retain_mut(|question| question.as_mut().poll(cx).is_pending());
-        any
+        self.asking.retain_mut(|(_, question)| question.as_mut().poll(cx).is_pending());
     }
 }
 
@@ -109,21 +116,22 @@ fn route(
             if let Some(answer) = state.acks.remove(&(slot, id)) {
                 wakers.extend(answer.answer(result));
             } else if let Err(error) = result {
-                tracing::warn!(namespace = %state.sockets[index(slot)].name, %error, "an event was given up");
+                return Route::GivenUp(state.sockets[index(slot)].clone(), error);
             }
             return Route::Done;
         }
         Event::Socket(ClientConnEvent::Authenticate { slot, ticket }) => {
             let Some(socket) = handle(state, life, slot, None) else { return Route::Done };
-            let answer = socket.inner.auth.answer();
+            let auth = socket.inner.auth.get();
             // The question must not keep the client alive.
             let (life, inner) = (Arc::downgrade(&socket.life), socket.inner.clone());
-            return Route::Ask(Box::pin(async move {
-                let auth = answer.await;
+            let question = Box::pin(async move {
+                let auth = auth.answer().await;
                 if let Some(life) = life.upgrade() {
                     ClientSocket { life, inner, answers: None }.authenticate(ticket, auth);
                 }
-            }));
+            });
+            return Route::Ask(slot, question);
         }
         Event::Socket(ClientConnEvent::Event { slot, payload, ack }) => {
             let socket = &state.sockets[index(slot)];
@@ -134,42 +142,18 @@ fn route(
                     state.machine.put_aside(event, now);
                     return Route::Done;
                 }
-                Destination::Nowhere => {
-                    tracing::debug!(namespace = %socket.name, event = %payload.name().unwrap_or_default(), "no handler");
-                    return Route::Done;
-                }
+                Destination::Nowhere => return Route::Unheard(socket.clone(), payload),
             }
             Happening::Event { payload, ack }
         }
-        Event::Socket(ClientConnEvent::Connect { id, recovered, slot }) => {
-            tracing::debug!(namespace = %state.sockets[index(slot)].name, socket = %id, recovered, "connected");
-            Happening::Connect
-        }
-        Event::Socket(ClientConnEvent::ConnectError { error, slot }) => {
-            tracing::debug!(namespace = %state.sockets[index(slot)].name, %error, "could not connect");
-            Happening::ConnectError(error)
-        }
-        Event::Socket(ClientConnEvent::Disconnect { reason, slot }) => {
-            tracing::debug!(namespace = %state.sockets[index(slot)].name, %reason, "disconnected");
-            Happening::Disconnect(reason)
-        }
-        Event::Upgraded => {
-            tracing::debug!("upgraded to websocket");
-            return Route::Done;
-        }
-        Event::UpgradeFailed(error) => {
-            tracing::debug!(%error, "upgrade failed");
-            return Route::Done;
-        }
-        Event::Close { reason, error, undelivered } => {
-            tracing::debug!(%reason, ?error, undelivered, "connection closed");
-            return Route::Done;
-        }
+        Event::Socket(ClientConnEvent::Connect { id, recovered, .. }) => Happening::Connect { id, recovered },
+        Event::Socket(ClientConnEvent::ConnectError { error, .. }) => Happening::ConnectError(error),
+        Event::Socket(ClientConnEvent::Disconnect { reason, .. }) => Happening::Disconnect(reason),
         Event::ReconnectAttempt(attempt) => Happening::ReconnectAttempt(attempt),
         Event::Reconnect(attempt) => Happening::Reconnect(attempt),
         Event::ReconnectError(error) => Happening::ReconnectError(error),
         Event::ReconnectFailed => Happening::ReconnectFailed,
-        _ => return Route::Done,
+        other => return Route::Note(other),
     };
     let answers = if let Happening::Event { ack, .. } = &what { *ack } else { None };
     let sockets = match slot {
@@ -180,6 +164,38 @@ fn route(
         }
     };
     Route::Run(Work { key: slot, sockets, what })
+}
+
+impl Route {
+    fn log(&self) {
+        match self {
+            Self::Run(Work { sockets, what, .. }) => {
+                let Some(namespace) = sockets.first().map(|socket| &socket.inner.name) else { return };
+                match what {
+                    Happening::Connect { id, recovered } => {
+                        tracing::debug!(%namespace, socket = %id, recovered, "connected");
+                    }
+                    Happening::ConnectError(error) => {
+                        tracing::debug!(%namespace, %error, "could not connect");
+                    }
+                    Happening::Disconnect(reason) => tracing::debug!(%namespace, %reason, "disconnected"),
+                    _ => {}
+                }
+            }
+            Self::Unheard(socket, payload) => {
+                tracing::debug!(namespace = %socket.name, event = %payload.name().unwrap_or_default(), "no handler");
+            }
+            Self::GivenUp(socket, error) => {
+                tracing::warn!(namespace = %socket.name, %error, "an event was given up");
+            }
+            Self::Note(Event::Upgraded) => tracing::debug!("upgraded to websocket"),
+            Self::Note(Event::UpgradeFailed(error)) => tracing::debug!(%error, "upgrade failed"),
+            Self::Note(Event::Close { reason, error, undelivered }) => {
+                tracing::debug!(%reason, ?error, undelivered, "connection closed");
+            }
+            Self::Ask(..) | Self::Note(_) | Self::Done => {}
+        }
+    }
 }
 
 /// A handle for a handler; none once the last one of the users' is gone.
@@ -238,7 +254,7 @@ impl Job for Work {
                 let found = find(&payload.name()?, None, Some(&socket.inner.table))?;
                 return Some(found.run(socket, payload, ack.map(AckId::id)));
             }
-            Happening::Connect => (Hook::Connect, What::Connect),
+            Happening::Connect { .. } => (Hook::Connect, What::Connect),
             Happening::ConnectError(error) => (Hook::ConnectError, What::ConnectError(error)),
             Happening::Disconnect(reason) => (Hook::Disconnect, What::Disconnect(reason)),
             Happening::ReconnectAttempt(attempt) => (Hook::ReconnectAttempt, What::Attempt(attempt)),

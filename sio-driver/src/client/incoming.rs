@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use serde::Deserialize;
 use sio_proto::socket::payload::DecodeError;
 use sio_proto::socket::{AckId, Args, ClientConnEvent, Payload};
 
+use crate::client::core::{Wait, Wish};
 use crate::client::socket::ClientSocket;
 use crate::error::EmitError;
 use crate::handlers::acknowledge;
@@ -22,28 +22,20 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    pub(crate) fn poll(socket: &ClientSocket, cx: &Context<'_>) -> Poll<Option<Self>> {
+    pub(crate) fn poll(socket: &ClientSocket, wait: &mut Wait, cx: &Context<'_>) -> Poll<Option<Self>> {
         let now = socket.core().clock.now();
-        socket.inner.receiving.store(true, Ordering::Release);
         let slot = socket.inner.slot;
-        let mut state = socket.core().state();
+        socket.receive();
+        let mut state = ready!(wait.poll(Wish::Event(slot), cx));
         let paused = !state.machine.wants_read();
         let event = state.machine.poll_aside(slot, now);
         let resumed = paused && state.machine.wants_read();
-        if event.is_none() {
-            let machine = &state.machine;
-            let over = state.finished || machine.is_idle() || !machine.conn().is_active(slot);
-            if over && !machine.has_events() {
-                return Poll::Ready(None);
-            }
-            state.watch(cx.waker());
-        }
         drop(state);
         if resumed {
             // There is room again: the task reads on.
             drop(socket.lock());
         }
-        let Some(ClientConnEvent::Event { payload, ack, .. }) = event else { return Poll::Pending };
+        let Some(ClientConnEvent::Event { payload, ack, .. }) = event else { return Poll::Ready(None) };
         Poll::Ready(Some(Self { socket: ClientSocket { answers: ack, ..socket.clone() }, payload, ack }))
     }
 
@@ -86,13 +78,29 @@ impl Incoming {
 }
 
 /// The events for which there is no handler, as a stream: [`ClientSocket::events`].
-#[derive(Debug, Clone)]
-pub struct Events(pub(crate) ClientSocket);
+#[derive(Debug)]
+pub struct Events {
+    socket: ClientSocket,
+    wait: Wait,
+}
+
+impl Events {
+    pub(crate) fn new(socket: ClientSocket) -> Self {
+        Self { wait: Wait::new(socket.core()), socket }
+    }
+}
+
+impl Clone for Events {
+    fn clone(&self) -> Self {
+        Self::new(self.socket.clone())
+    }
+}
 
 impl futures_util::Stream for Events {
     type Item = Incoming;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
-        Incoming::poll(&self.0, cx)
+        let Self { socket, wait } = self.get_mut();
+        Incoming::poll(socket, wait, cx)
     }
 }

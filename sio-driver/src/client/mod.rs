@@ -13,10 +13,8 @@ mod requests;
 mod socket;
 
 use std::fmt;
-use std::future::poll_fn;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::task::Poll;
 
 pub use builder::{ClientBuilder, SocketBuilder};
 pub use emit::Volatile;
@@ -27,12 +25,18 @@ pub use socket::{Attempt, ClientSocket};
 
 use sio_proto::socket::ConnectionError;
 
+use crate::client::core::{Wait, Wish};
 use crate::client::socket::SocketInner;
 
 /// A Socket.IO client: a connection that is made, kept and made again, and the namespaces on it.
 ///
 /// It derefs to the [`ClientSocket`] of its first namespace, the one in the URL: `client.emit(..)`, `client.on(..)`. Cloning gives
-/// another handle. When the last handle of the client and its sockets is dropped, it closes.
+/// another handle. When the last handle of the client and its sockets is dropped, it closes: what was emitted while connected is still
+/// sent, and no handler is called any more.
+///
+/// A handle that a handler has captured is one of them, and keeps the client alive until [`close`](Self::close) or
+/// [`disconnect`](Self::disconnect); so does a handler that runs and has asked for its [`ClientSocket`]. After the end all handlers are
+/// dropped.
 #[derive(Clone)]
 pub struct Client {
     socket: ClientSocket,
@@ -76,32 +80,29 @@ impl Client {
     }
 
     /// Leaves all namespaces and closes the connection, after what was emitted before. Final: the client does not connect again.
+    ///
+    /// Events that wait for a namespace to let the client in, or with `retries` for their turn, are dropped. Handlers that run may
+    /// end.
     pub fn disconnect(&self) {
         let now = self.core().clock.now();
-        let mut locked = self.lock();
-        locked.machine.close(now);
-        locked.change();
+        self.lock().machine.close(now);
     }
 
     /// As [`disconnect`](Self::disconnect), and waits until everything is sent and closed.
     pub async fn close(&self) {
         self.disconnect();
-        poll_fn(|cx| {
-            let mut state = self.core().state();
-            if state.finished || state.machine.is_quiet() {
-                return Poll::Ready(());
-            }
-            state.watch(cx.waker());
-            Poll::Pending
-        })
-        .await;
+        Wait::new(self.core()).until(Wish::Closed).await;
+    }
+
+    /// The socket of the namespace in the URL, to which the client derefs.
+    #[must_use]
+    pub fn as_socket(&self) -> &ClientSocket {
+        &self.socket
     }
 
     /// Switches reconnection on or off. Off also stops a wait for the next attempt.
     pub fn set_reconnection(&self, reconnection: bool) {
-        let mut locked = self.lock();
-        locked.machine.set_reconnection(reconnection);
-        locked.change();
+        self.lock().machine.set_reconnection(reconnection);
     }
 }
 

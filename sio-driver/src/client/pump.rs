@@ -13,10 +13,11 @@ use sio_proto::Instant;
 use sio_proto::engine::{Answer, ChannelId, ClientRequest, Message, Transmit, Transport, TransportError};
 use sio_proto::socket::AckError;
 
-use crate::client::core::{Core, Life};
+use crate::client::core::{Core, Life, Waiting};
 use crate::client::dispatch::Dispatcher;
 use crate::client::net::websocket::ClientWebSocket;
 use crate::client::requests::{Io, Requests, websocket_error};
+use crate::handlers::catch;
 use crate::runtime::{BoxFuture, Runtime, Timer as _};
 use crate::websocket::{READ_BATCH, WRITE_BATCH, Wire};
 
@@ -27,6 +28,8 @@ pub(crate) struct Pump<R: Runtime> {
     core: Arc<Core>,
     runtime: R,
     timer: R::Timer,
+    /// What the timer is set to.
+    deadline: Option<Instant>,
     requests: Requests<R>,
     channels: Vec<Channel>,
     inbound: Vec<Message>,
@@ -63,6 +66,7 @@ impl<R: Runtime> Pump<R> {
         Self {
             dispatcher: Dispatcher::new(core.clone(), life),
             timer: runtime.timer(),
+            deadline: None,
             core,
             runtime,
             requests,
@@ -71,9 +75,9 @@ impl<R: Runtime> Pump<R> {
         }
     }
 
-    /// Polls every channel, and tells the machine. Says whether there may be more to read, and whether anything came.
+    /// Polls every channel, and tells the machine. Says whether there may be more to read, and whether some of it was not wanted.
     fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> (bool, bool) {
-        let (mut more, mut any) = (false, false);
+        let (mut more, mut held) = (false, false);
         for at in 0..self.channels.len() {
             let wanted = self.core.state().machine.wants_read();
             let channel = &mut self.channels[at];
@@ -99,6 +103,7 @@ impl<R: Runtime> Pump<R> {
                 },
                 Work::WebSocket(wire) => {
                     more |= wire.read(cx, wanted, &mut self.inbound);
+                    held |= !wanted;
                     let ended = if wire.is_faulty() {
                         // The server is told why; what it does then does not matter.
                         wire.send(cx, true);
@@ -120,39 +125,39 @@ impl<R: Runtime> Pump<R> {
                 Work::Over => Outcome::Nothing,
             };
             let id = channel.id;
-            any |= !matches!(outcome, Outcome::Nothing);
             self.tell(id, outcome, now);
         }
         self.channels.retain(|channel| !matches!(channel.work, Work::Over));
-        (more, any)
+        (more, held)
     }
 
     fn tell(&mut self, id: ChannelId, outcome: Outcome, now: Instant) {
         if matches!(outcome, Outcome::Nothing) {
             return;
         }
+        // What is logged is logged without the lock: a subscriber is code of the user, and may send it by this client.
+        if let Outcome::Answer(Err(error)) | Outcome::Failed(error) | Outcome::Messages(Some(error)) =
+            &outcome
+        {
+            tracing::debug!(%error, "connection or request failed");
+        }
         let mut state = self.core.state();
         let machine = &mut state.machine;
+        let mut result = Ok(());
         match outcome {
             Outcome::Nothing => {}
             Outcome::Open => machine.handle_open(id, now),
             Outcome::Answer(Ok(answer)) => {
-                if let Err(error) = machine.handle_answer(id, answer, now) {
-                    tracing::debug!(%error, "server broke the protocol");
-                }
+                result = machine.handle_answer(id, answer, now);
                 if machine.transport() == Some(Transport::WebSocket) {
                     self.requests.close_idle();
                 }
             }
-            Outcome::Answer(Err(error)) | Outcome::Failed(error) => {
-                tracing::debug!(%error, "request failed");
-                machine.handle_failure(id, error, now);
-            }
+            Outcome::Answer(Err(error)) | Outcome::Failed(error) => machine.handle_failure(id, error, now),
             Outcome::Messages(end) => {
                 for message in self.inbound.drain(..) {
-                    if let Err(error) = machine.handle_message(id, message, now) {
-                        tracing::debug!(%error, "server broke the protocol");
-                    }
+                    let handled = machine.handle_message(id, message, now);
+                    result = result.and(handled);
                 }
                 if let Some(error) = end {
                     machine.handle_failure(id, error, now);
@@ -161,6 +166,10 @@ impl<R: Runtime> Pump<R> {
                     self.inbound = Vec::new();
                 }
             }
+        }
+        drop(state);
+        if let Err(error) = result {
+            tracing::debug!(%error, "server broke the protocol");
         }
     }
 
@@ -190,10 +199,9 @@ impl<R: Runtime> Pump<R> {
         }
     }
 
-    /// Writes what waits for the WebSockets, each with one flush. Says whether there may be more to do, and whether anything was
-    /// written.
-    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> (bool, bool) {
-        let (mut again, mut any) = (false, false);
+    /// Writes what waits for the WebSockets, each with one flush. Says whether there may be more to do.
+    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut again = false;
         for channel in &mut self.channels {
             let Work::WebSocket(wire) = &mut channel.work else { continue };
             // A server that does not read: nothing more is taken, and what is not taken can still go over another connection.
@@ -216,46 +224,45 @@ impl<R: Runtime> Pump<R> {
             if wire.is_empty() && !close {
                 continue;
             }
-            any = true;
             let flushed = wire.send(cx, close);
             again |= wire.is_gone() || (flushed && close);
         }
-        (again, any)
+        again
     }
 
     /// One turn. Says whether there may be more to do.
     fn turn(&mut self, cx: &mut Context<'_>) -> bool {
         let now = self.runtime.now();
-        let (paused, due) = {
+        let _awake = {
             let mut state = self.core.state();
-            // From here on, whatever a handle does wakes this task again.
-            state.sleep(cx.waker());
-            let due = state.machine.poll_timeout().is_some_and(|at| at <= now);
-            if due {
+            if state.machine.poll_timeout().is_some_and(|at| at <= now) {
                 state.machine.handle_timeout(now);
             }
-            (!state.machine.wants_read(), due)
+            // What handlers do in this turn is seen in this turn.
+            state.pump.take()
         };
-        let (more, read) = self.read(cx, now);
-        let handled = self.dispatcher.poll(cx);
+        let (more, held) = self.read(cx, now);
+        self.dispatcher.poll(cx);
+        // From here on, whatever a handle does wakes this task. What was done so far, mostly by handlers, is seen below.
+        self.core.state().sleep(cx.waker());
         let requested = self.request(now);
-        let (again, written) = self.write(cx, now);
+        let again = self.write(cx, now);
         let mut state = self.core.state();
-        let resumed = paused && state.machine.wants_read();
-        // Also those that writing has brought about, such as the end.
-        let news = self.dispatcher.has_news(&state) || (written && state.machine.has_events());
-        // Those who wait look only when something may have changed for them.
-        let changed = due || read || handled || requested || written;
-        let watchers = if changed { state.take_watchers() } else { Vec::new() };
+        let resumed = held && state.machine.wants_read();
+        let news = self.dispatcher.has_news(&state);
+        let happy = state.take_happy();
         drop(state);
-        watchers.into_iter().for_each(Waker::wake);
+        happy.into_iter().for_each(Waiting::wake);
         more || requested || again || resumed || news
     }
 
     /// Sleeps until the next deadline. Says whether it has come already.
     fn is_due(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(at) = self.core.state().machine.poll_timeout() else { return false };
-        self.timer.reset(at);
+        if self.deadline != Some(at) {
+            self.deadline = Some(at);
+            self.timer.reset(at);
+        }
         self.timer.poll(cx).is_ready()
     }
 
@@ -291,13 +298,22 @@ impl<R: Runtime> Future for Pump<R> {
 impl<R: Runtime> Drop for Pump<R> {
     /// After the end; or the runtime is gone, and nothing will ever come for those who wait.
     fn drop(&mut self) {
+        let now = self.runtime.now();
         let mut state = self.core.state();
+        state.machine.close(now);
         state.finished = true;
         let acks = mem::take(&mut state.acks);
-        let watchers = state.take_watchers();
+        let happy = state.take_happy();
+        let sockets = state.sockets.clone();
+        let pump = state.pump.take();
         drop(state);
-        watchers.into_iter().for_each(Waker::wake);
+        drop(pump);
+        happy.into_iter().for_each(Waiting::wake);
         let answers = acks.into_values();
         answers.filter_map(|answer| answer.answer(Err(AckError::Disconnected))).for_each(Waker::wake);
+        // Handlers may hold handles, which hold what is shared, which holds the handlers.
+        for socket in sockets {
+            let _ = catch(|| socket.forget());
+        }
     }
 }

@@ -171,8 +171,10 @@ pub(crate) fn transport_error(error: NetError) -> TransportError {
 
 /// Why a WebSocket ended.
 pub(crate) fn websocket_error(error: Option<tungstenite::Error>, limit: usize) -> TransportError {
+    use tungstenite::error::ProtocolError::ResetWithoutClosingHandshake;
     match error {
-        None => TransportError::Closed,
+        // A connection that ends without a close frame is simply closed, as for Node.
+        None | Some(tungstenite::Error::Protocol(ResetWithoutClosingHandshake)) => TransportError::Closed,
         Some(tungstenite::Error::Capacity(_)) => TransportError::TooLarge { limit },
         Some(tungstenite::Error::Utf8(_)) => TransportError::NotUtf8,
         Some(error) => TransportError::Io(error.to_string()),

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use sio_proto::Str;
 use sio_proto::engine::Transport;
@@ -13,7 +13,7 @@ use sio_proto::socket::{AckId, Args, ConnectionError, Emit, Emitted, Slot, Ticke
 
 use crate::ack::{AckSlot, EmitWithAck};
 use crate::client::auth::Auth;
-use crate::client::core::{Core, Life, Locked};
+use crate::client::core::{Core, Life, Locked, Wait, Wish};
 use crate::client::emit::Volatile;
 use crate::client::hooks::{Hook, Hooks};
 use crate::client::incoming::{Events, Incoming};
@@ -38,7 +38,7 @@ pub(crate) struct SocketInner {
     pub(crate) name: Str,
     pub(crate) table: Live<Table<ClientSocket>>,
     pub(crate) hooks: Live<Hooks>,
-    pub(crate) auth: Auth,
+    pub(crate) auth: Live<Auth>,
     /// Whether events are sent until they are acknowledged, and so need ids.
     pub(crate) retries: bool,
     /// Whether somebody asks for events.
@@ -60,11 +60,20 @@ impl SocketInner {
             name,
             table,
             hooks,
-            auth,
+            auth: Live::new(auth),
             retries,
             receiving: AtomicBool::new(false),
             next_ack: AtomicU64::new(0),
         }
+    }
+
+    /// Drops what the user has given, after the end.
+    pub(crate) fn forget(&self) {
+        // Each without its lock.
+        let table = self.table.change(std::mem::take);
+        let hooks = self.hooks.change(std::mem::take);
+        let auth = self.auth.change(std::mem::take);
+        drop((table, hooks, auth));
     }
 }
 
@@ -120,7 +129,8 @@ impl ClientSocket {
     /// How the connection travels, if there is one.
     #[must_use]
     pub fn transport(&self) -> Option<Transport> {
-        self.core().state().machine.transport()
+        let state = self.core().state();
+        if state.finished { None } else { state.machine.transport() }
     }
 
     /// Waits until the client is connected.
@@ -128,21 +138,21 @@ impl ClientSocket {
     /// # Errors
     /// The first failure from now on, even if the client goes on trying; or that it does not try.
     pub async fn connected(&self) -> Result<(), ConnectionError> {
+        let failures = self.core().state().machine.conn().failures(self.inner.slot);
+        self.connected_after(failures).await
+    }
+
+    /// Waits until the client is connected, or has failed more often than so.
+    pub(crate) async fn connected_after(&self, failures: u64) -> Result<(), ConnectionError> {
         let slot = self.inner.slot;
-        let before = self.core().state().machine.conn().failures(slot);
+        let mut wait = Wait::new(self.core());
         poll_fn(|cx| {
-            let mut state = self.core().state();
+            let state = ready!(wait.poll(Wish::Connection(slot, failures), cx));
             let conn = state.machine.conn();
             if conn.is_connected(slot) {
                 return Poll::Ready(Ok(()));
             }
-            let over = state.finished || state.machine.is_idle() || !conn.is_active(slot);
-            if over || conn.failures(slot) > before {
-                let error = conn.last_error(slot).cloned();
-                return Poll::Ready(Err(error.unwrap_or(ConnectionError::NotConnecting)));
-            }
-            state.watch(cx.waker());
-            Poll::Pending
+            Poll::Ready(Err(conn.last_error(slot).cloned().unwrap_or(ConnectionError::NotConnecting)))
         })
         .await
     }
@@ -204,24 +214,13 @@ impl ClientSocket {
 
     /// Waits until at most half of what may wait to be sent does, or the client is closed.
     pub async fn ready(&self) {
-        poll_fn(|cx| {
-            let mut state = self.core().state();
-            let room = state.machine.conn().has_room(self.inner.slot);
-            if room || state.finished || state.machine.is_closed() {
-                return Poll::Ready(());
-            }
-            state.watch(cx.waker());
-            Poll::Pending
-        })
-        .await;
+        Wait::new(self.core()).until(Wish::Room(self.inner.slot)).await;
     }
 
     /// Drops the events that wait to be sent. Who waits for their acknowledgements gets [`AckError::Dropped`](crate::AckError::Dropped).
     pub fn clear_send_buffer(&self) {
         let now = self.core().clock.now();
-        let mut locked = self.lock();
-        locked.machine.clear_send_buffer(self.inner.slot, now);
-        locked.change();
+        self.lock().machine.clear_send_buffer(self.inner.slot, now);
     }
 
     pub(crate) fn next_ack_id(&self) -> u64 {
@@ -267,18 +266,14 @@ impl ClientSocket {
     /// [`is_active`](Self::is_active) and trying, or once the client is closed.
     pub fn connect(&self) {
         let now = self.core().clock.now();
-        let mut locked = self.lock();
-        let _ = locked.machine.connect(self.inner.slot, now);
-        locked.change();
+        let _ = self.lock().machine.connect(self.inner.slot, now);
     }
 
     /// Leaves the namespace, after what was emitted before. It stays so until [`connect`](Self::connect). Other namespaces of the client
     /// are not touched; after the last one the connection is closed.
     pub fn disconnect(&self) {
         let now = self.core().clock.now();
-        let mut locked = self.lock();
-        locked.machine.disconnect(self.inner.slot, now);
-        locked.change();
+        self.lock().machine.disconnect(self.inner.slot, now);
     }
 
     pub(crate) fn authenticate(&self, ticket: Ticket, auth: Result<Option<Str>, Str>) {
@@ -293,13 +288,15 @@ impl ClientSocket {
     /// that it returns is the acknowledgement. Several for one event run one after another; events of a namespace are handled one after
     /// another, in order.
     pub fn on<M>(&self, event: impl Into<String>, handler: impl Handler<M, Self>) -> &Self {
-        self.inner.table.change(|table| table.on(event.into(), handler));
+        let event = event.into();
+        self.inner.table.change(|table| table.on(event, handler));
         self
     }
 
     /// Adds a handler that is called once.
     pub fn once<M>(&self, event: impl Into<String>, handler: impl Handler<M, Self>) -> &Self {
-        self.inner.table.change(|table| table.once(event.into(), handler));
+        let event = event.into();
+        self.inner.table.change(|table| table.once(event, handler));
         self
     }
 
@@ -369,16 +366,35 @@ impl ClientSocket {
     /// The next event for which there is no handler; `None` once no more can come, because the client is closed, was sent away or has given
     /// up.
     ///
+    /// Not for a handler of the same namespace: events wait until a handler has ended, so it would wait for itself. A task that it spawns
+    /// may.
+    ///
     /// Events wait for this call, also while the client reconnects; it can be dropped without losing one. If it is never called, the last 1024 are kept, or none if the socket
     /// has handlers.
     pub async fn recv(&self) -> Option<Incoming> {
-        poll_fn(|cx| Incoming::poll(self, cx)).await
+        let mut wait = Wait::new(self.core());
+        poll_fn(|cx| Incoming::poll(self, &mut wait, cx)).await
     }
 
-    /// [`recv`](Self::recv) as a stream.
+    /// [`recv`](Self::recv) as a stream. From this call on, events without a handler wait to be asked for.
     #[must_use]
     pub fn events(&self) -> Events {
-        Events(self.clone())
+        self.receive();
+        Events::new(self.clone())
+    }
+
+    /// Somebody asks for events: from here on none is dropped.
+    pub(crate) fn receive(&self) {
+        if !self.inner.receiving.swap(true, Ordering::AcqRel) {
+            let now = self.core().clock.now();
+            self.core().state().machine.listen(self.inner.slot, now);
+        }
+    }
+
+    /// How many events of all namespaces were dropped because nobody had asked for events: see [`recv`](Self::recv).
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.core().state().machine.missed()
     }
 }
 

@@ -14,9 +14,10 @@ use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use sio_proto::engine::{Message, Request};
+use sio_proto::client::{self, Client};
+use sio_proto::engine::{Answer, ClientRequest, Message, Request};
 use sio_proto::server::{Admission, Config, Event, Server};
-use sio_proto::socket::Encoder;
+use sio_proto::socket::{Emit, Encoder, SocketConfig};
 use sio_proto::{Instant, Seed};
 
 #[panic_handler]
@@ -88,5 +89,23 @@ fn speak() -> Option<()> {
     while server.poll_transmit(websocket, now).is_some() {}
     server.handle_timeout(server.poll_timeout()?);
     server.close(now);
+    listen(now)
+}
+
+/// The client's side.
+fn listen(now: Instant) -> Option<()> {
+    let mut client = Client::new(client::Config::default(), Seed([0; 32]));
+    let slot = client.socket("/", SocketConfig::default());
+    client.connect(slot, now).ok()?;
+    let Some(ClientRequest::Get { channel, .. }) = client.poll_request(now) else { return None };
+    let open = r#"0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000}"#;
+    let answer = Answer { status: 200, location: None, body: Bytes::from_static(open.as_bytes()) };
+    client.handle_answer(channel, answer, now).ok()?;
+    let packet = Encoder::new().event("/", None, "question", &1).ok()?;
+    client.emit(slot, Emit::new(packet), now).ok()?;
+    while client.poll_request(now).is_some() {}
+    client.handle_timeout(client.poll_timeout()?);
+    client.close(now);
+    while client.poll_event(&[], now).is_some() {}
     Some(())
 }

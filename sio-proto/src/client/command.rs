@@ -115,10 +115,17 @@ impl Client {
 
     /// Keeps an event that came out of [`poll_event`](Self::poll_event) until somebody asks for it by
     /// [`poll_aside`](Self::poll_aside). It counts as one that waits for the application, so that a program that is slow to ask slows the
-    /// server down. But of a namespace where nobody has asked yet, only the last `max_unheard` are kept: a program that never
-    /// looks is neither stopped nor filled.
+    /// server down. But of a namespace where nobody has asked yet, only the last `max_unheard` are kept, at most `max_inbox_bytes`: a
+    /// program that never looks is neither stopped nor filled.
     pub fn put_aside(&mut self, event: ClientConnEvent, now: Instant) {
-        self.aside.push(event, self.config.max_unheard);
+        self.aside.push(event, self.config.max_unheard, self.config.max_inbox_bytes);
+        self.pace(now);
+    }
+
+    /// Somebody will ask for the events of a namespace that are put aside: from here on all of them are kept. So says the first
+    /// [`poll_aside`](Self::poll_aside), too.
+    pub fn listen(&mut self, slot: Slot, now: Instant) {
+        self.aside.listen(slot);
         self.pace(now);
     }
 

@@ -296,7 +296,10 @@ impl Client {
                 self.conn.handle_close(reason, error.as_ref());
                 self.tell(Event::Close { reason, error, undelivered });
                 self.phase = Phase::Idle;
-                if self.conn.any_active() && !self.closed {
+                if self.closed {
+                    // What could not be sent any more will never be.
+                    self.conn.slots().for_each(|slot| self.conn.clear_send_buffer(slot));
+                } else if self.conn.any_active() {
                     self.open(now);
                 }
             }
@@ -308,6 +311,10 @@ impl Client {
     fn fail(&mut self, error: ConnectionError, now: Instant) {
         self.websocket_works = false;
         self.conn.handle_failure(&error);
+        // Told before what follows from it.
+        while let Some(event) = self.conn.poll_event() {
+            self.route(event);
+        }
         if self.attempt.take().is_some() {
             self.tell(Event::ReconnectError(error));
         }

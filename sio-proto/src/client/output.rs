@@ -75,6 +75,18 @@ impl Client {
         !self.inbox.is_empty()
     }
 
+    /// Whether an event waits that [`poll_event`](Self::poll_event) would give.
+    #[must_use]
+    pub fn has_events_besides(&self, busy: &[Option<Slot>]) -> bool {
+        self.inbox.has_besides(busy)
+    }
+
+    /// Whether an event waits that was put aside.
+    #[must_use]
+    pub fn has_aside(&self, slot: Slot) -> bool {
+        self.aside.holds(slot)
+    }
+
     /// Whether more should be read from the server. `poll_event` may change that.
     #[must_use]
     pub fn wants_read(&self) -> bool {

@@ -134,3 +134,54 @@ impl Outbox {
         *self = Self::default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+    use alloc::sync::Arc;
+
+    use super::*;
+
+    fn body((body, taken): (Bytes, usize)) -> (String, usize) {
+        (String::from_utf8(body.to_vec()).unwrap(), taken)
+    }
+
+    fn group(text: &'static str, attachments: &[&'static [u8]]) -> Encoded {
+        let attachments: Arc<[Bytes]> = attachments.iter().map(|bytes| Bytes::from_static(bytes)).collect();
+        Encoded::from_parts(Str::from_static(text), Some(attachments))
+    }
+
+    #[test]
+    fn b59_control_packets_count_in_a_batch() {
+        for (limit, first) in [(7, "3\u{1e}4aaaa"), (6, "3"), (0, "3")] {
+            let mut outbox = Outbox::default();
+            outbox.push_control("3".into());
+            outbox.push(Encoded::from_parts("4aaaa".into(), None), usize::MAX).unwrap();
+            let taken = if first.len() > 1 { 6 } else { 0 };
+            assert_eq!(body(outbox.drain_batch(limit)), (first.into(), taken), "{limit}");
+            assert_eq!(outbox.bytes(), if taken == 0 { 5 } else { 0 });
+        }
+    }
+
+    #[test]
+    fn b59_a_group_is_cut_only_if_it_does_not_fit() {
+        // 3 + 1 + 5 + 1 + 5 bytes.
+        for (limit, first, rest) in [
+            (15, "452\u{1e}bAQI=\u{1e}bAwQ=", ""),
+            (14, "452\u{1e}bAQI=", "bAwQ="),
+            (9, "452\u{1e}bAQI=", "bAwQ="),
+            (8, "452", "bAQI=\u{1e}bAwQ="),
+            (0, "452", "bAQI=\u{1e}bAwQ="),
+        ] {
+            let mut outbox = Outbox::default();
+            outbox.push(group("452", &[&[1, 2], &[3, 4]]), usize::MAX).unwrap();
+            assert_eq!(body(outbox.drain_batch(limit)), (first.into(), first.len() + 1), "{limit}");
+            assert_eq!(outbox.packets(), usize::from(!rest.is_empty()));
+            assert_eq!(outbox.bytes(), rest.split_terminator('\u{1e}').count() * 2);
+            if !rest.is_empty() {
+                assert_eq!(body(outbox.drain_batch(100)), (rest.into(), rest.len() + 1), "{limit}");
+            }
+            assert_eq!(outbox.bytes(), 0);
+        }
+    }
+}

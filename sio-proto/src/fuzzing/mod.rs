@@ -2,6 +2,7 @@
 //!
 //! Each takes any bytes and panics if a promise of the crate does not hold.
 
+mod client;
 mod world;
 
 use alloc::string::String;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use serde::de::{Deserialize, IgnoredAny};
 use serde_json::Value;
 
+pub use client::client_ops;
 pub use world::{Op, server_ops};
 
 use crate::Str;

@@ -168,7 +168,7 @@ impl World {
             announced: BTreeSet::new(),
             deadline: None,
             next_event: 0,
-            trace: Fnv(0xcbf2_9ce4_8422_2325),
+            trace: Fnv::new(),
         }
     }
 
@@ -742,10 +742,14 @@ impl World {
 }
 
 /// A hash that is the same everywhere.
-struct Fnv(u64);
+pub(super) struct Fnv(u64);
 
 impl Fnv {
-    fn note(&mut self, value: &impl core::fmt::Debug) {
+    pub(super) const fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    pub(super) fn note(&mut self, value: &impl core::fmt::Debug) {
         self.write(format!("{value:?}").as_bytes());
     }
 }

@@ -331,7 +331,12 @@ impl Net {
                     let link = self.links.get_mut(&channel).expect("a known channel is given up");
                     assert!(!link.gone, "a channel that is over is given up");
                     link.gone = true;
-                    self.flights.retain(|flight| flight.channel != channel || !flight.cargo.is_for_client());
+                    // What is held up somewhere does not arrive after what is sent on the next connection.
+                    let soon = self.now + self.latency;
+                    link.last = self.now;
+                    self.flights.retain(|flight| {
+                        flight.channel != channel || (!flight.cargo.is_for_client() && flight.at <= soon)
+                    });
                     self.send(channel, Cargo::UpReset);
                     self.requests.push("abort".into());
                     continue;

@@ -8,6 +8,7 @@
 //! 6. *Delivery*: what is accepted is sent once and in order, also across an upgrade, or counted as undelivered.
 //! 7. *Determinism*: the same seed and inputs give the same outputs.
 
+mod client;
 mod codecs;
 #[path = "../common/mod.rs"]
 mod common;

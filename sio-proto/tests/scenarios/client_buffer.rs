@@ -88,6 +88,21 @@ fn the_oldest_make_room_if_that_is_the_policy() {
 }
 
 #[test]
+fn nobody_is_told_of_what_is_forgotten() {
+    let (mut hand, slot) = offline(bounded(400, BufferOverflow::DropOldest));
+    hand.ask(slot, "x", Some(100), None).unwrap();
+    hand.client.forget_ack(slot, 100);
+    for id in 0..20 {
+        hand.ask(slot, "y", Some(id), None).unwrap();
+    }
+    assert_eq!(hand.told()[0], "ack 0 Dropped");
+    hand.ask(slot, "x", Some(100), None).unwrap();
+    hand.client.forget_ack(slot, 100);
+    hand.client.clear_send_buffer(slot, hand.now);
+    assert!(!hand.told().contains(&"ack 100 Dropped".into()));
+}
+
+#[test]
 fn one_event_is_always_kept_unless_none_is_wanted() {
     for overflow in [BufferOverflow::Refuse, BufferOverflow::DropOldest] {
         let (mut hand, slot) = offline(bounded(1, overflow));

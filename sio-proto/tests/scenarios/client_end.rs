@@ -282,6 +282,7 @@ fn close_sends_what_waits_but_not_for_ever() {
     hand.expect("abort");
     assert_eq!(hand.told(), ["disconnect: io client disconnect", "closed: forced close"]);
     hand.assert_quiet();
+    assert_eq!(hand.client.conn().buffered(slot), 0, "nobody will ever send it");
 }
 
 #[test]
@@ -329,6 +330,20 @@ fn an_acknowledgement_is_good_for_its_connection_only() {
     hand.say(r#"40{"sid":"s3"}"#);
     assert_eq!(hand.client.ack(slot, third, packet), Err(UsageError::Gone.into()));
     assert_eq!(hand.frames(), [""; 0]);
+}
+
+#[test]
+fn ids_can_be_used_again_after_leaving() {
+    let (mut hand, slot) = Hand::joined();
+    hand.ask(slot, "a", Some(0), None).unwrap();
+    hand.disconnect(slot);
+    assert_eq!(hand.told(), ["ack 0 Disconnected", "disconnect: io client disconnect"]);
+    // The socket is blocked, and breaks.
+    hand.break_off();
+    assert_eq!(hand.told(), ["closed: transport error"]);
+    hand.ask(slot, "b", Some(0), None).unwrap();
+    hand.client.clear_send_buffer(slot, hand.now);
+    assert_eq!(hand.told(), ["ack 0 Dropped"], "once");
 }
 
 #[test]

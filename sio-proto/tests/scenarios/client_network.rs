@@ -79,9 +79,7 @@ fn a_server_that_is_away_is_tried_until_it_is_back() {
         let mut net = Net::with(
             |engine, config| {
                 (engine.transports, engine.upgrade) = (transports.to_vec(), upgrade);
-                let mut backoff = BackoffConfig::default();
-                backoff.randomization_factor = 0.0;
-                config.backoff = backoff;
+                config.backoff = BackoffConfig { randomization_factor: 0.0, ..BackoffConfig::default() };
             },
             |_, _| {},
         );

@@ -38,7 +38,7 @@ impl Default for SocketConfig {
 }
 
 impl SocketConfig {
-    pub(super) fn ack_timeout(&self, own: Option<Duration>) -> Option<Duration> {
+    pub(super) fn time_for_ack(&self, own: Option<Duration>) -> Option<Duration> {
         let default = self.retries.is_some().then_some(Duration::from_secs(10));
         own.or(self.ack_timeout).or(default)
     }

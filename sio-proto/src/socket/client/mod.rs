@@ -177,6 +177,7 @@ impl ClientConn {
         namespace.deactivate();
         match state {
             State::Joined => {
+                shared.out.forget_acks(slot);
                 shared.out.push(slot, encode::disconnect(&namespace.name), Kind::Own);
                 namespace.tell_disconnect(DisconnectReason::IoClientDisconnect, &mut shared);
                 namespace.handle_loss(VecDeque::new(), &mut shared);

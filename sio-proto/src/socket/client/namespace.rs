@@ -258,7 +258,7 @@ impl Namespace {
             if !self.retries.has_room(&packet, limit) {
                 return Err(ClientEmitError::Full(packet));
             }
-            let timeout = self.config.ack_timeout(timeout).unwrap_or_default();
+            let timeout = self.config.time_for_ack(timeout).unwrap_or_default();
             self.retries.push(packet, ack, timeout);
             if joined {
                 self.drive(now, shared.out);
@@ -281,14 +281,16 @@ impl Namespace {
                 return Err(ClientEmitError::Full(packet));
             };
             for id in dropped {
-                self.stop_awaiting(id);
-                self.answer(id, Err(AckError::Dropped), shared);
+                // Unless it is forgotten.
+                if self.stop_awaiting(id) {
+                    self.answer(id, Err(AckError::Dropped), shared);
+                }
             }
             self.buffer.push(Waiting { packet, ack });
             Emitted::Buffered
         };
         if let Some(id) = ack {
-            self.expect(id, self.config.ack_timeout(timeout).map(|timeout| now + timeout));
+            self.expect(id, self.config.time_for_ack(timeout).map(|timeout| now + timeout));
         }
         Ok(emitted)
     }
@@ -296,10 +298,17 @@ impl Namespace {
     /// Drops what waits to be sent.
     pub(super) fn clear(&mut self, shared: &mut Shared<'_>) {
         let in_flight = self.retries.in_flight();
-        let waiting: Vec<u64> = self.buffer.acks().chain(self.retries.acks()).collect();
+        let (waiting, queued): (Vec<u64>, Vec<u64>) =
+            (self.buffer.acks().collect(), self.retries.acks().collect());
         self.buffer.clear();
         self.retries.clear();
         for id in waiting {
+            // Unless it is forgotten.
+            if self.stop_awaiting(id) {
+                self.answer(id, Err(AckError::Dropped), shared);
+            }
+        }
+        for id in queued {
             self.stop_awaiting(id);
             let error = if in_flight == Some(id) { AckError::Disconnected } else { AckError::Dropped };
             self.answer(id, Err(error), shared);

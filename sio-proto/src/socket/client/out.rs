@@ -71,6 +71,17 @@ impl Outbox {
         });
     }
 
+    /// Nobody waits for the acknowledgements of a namespace any more: their ids can be used again, while these packets still wait. What is
+    /// in the queue of `retries` is sent from there next time.
+    pub(super) fn forget_acks(&mut self, slot: Slot) {
+        for (_, _, kind) in self.packets.iter_mut().filter(|(of, ..)| *of == slot) {
+            *kind = match *kind {
+                Kind::Event(_) => Kind::Event(None),
+                Kind::Retry(_) | Kind::Own => Kind::Own,
+            };
+        }
+    }
+
     /// Takes what belongs to one namespace.
     pub(super) fn take(&mut self, slot: Slot) -> VecDeque<(Encoded, Kind)> {
         let mut taken = VecDeque::new();

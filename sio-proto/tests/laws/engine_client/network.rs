@@ -375,7 +375,7 @@ impl World {
         self.fast = true;
         self.client.as_mut().expect("started").set_paused(false, self.now);
         self.drain();
-        for _ in 0..100 {
+        for _ in 0..40 {
             self.deliver_all();
             self.pass(10);
         }

@@ -51,12 +51,15 @@ fn b61_b62_the_whole_way() {
 #[test]
 fn the_get_is_awaited_too() {
     let mut rig = Rig::probing();
+    assert!(rig.session.wants_packet() && rig.session.is_writable());
     rig.say(1, "3probe").unwrap();
+    assert!(!rig.session.wants_packet() && !rig.session.is_writable());
+    rig.send("a").unwrap();
     assert_eq!(rig.frames(1), [""; 0]);
-    assert_eq!(rig.asked(), [""; 0]);
+    assert_eq!(rig.asked(), [""; 0], "no new POST either");
     rig.answer(2, "6").unwrap();
     assert_eq!(rig.told(), ["upgraded"]);
-    assert_eq!(rig.frames(1), ["5"]);
+    assert_eq!(rig.frames(1), ["5", "4a"]);
 }
 
 #[test]
@@ -345,9 +348,8 @@ fn a_probe_is_a_sign_of_life() {
     rig.open(1);
     rig.frames(1);
     rig.say(1, "3probe").unwrap();
-    rig.pass_ms(5_000);
-    rig.answer(2, "6").unwrap();
-    rig.told();
-    rig.pass_ms(39_999);
-    assert!(rig.session.is_open());
+    rig.pass_ms(44_999);
+    assert_eq!(rig.told(), ["open", "not upgraded: probe timed out"]);
+    rig.pass_ms(1);
+    assert_eq!(rig.told(), ["ping timeout, 0 undelivered"]);
 }
