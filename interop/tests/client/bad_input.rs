@@ -60,7 +60,7 @@ fn builder(way: Way, odd: &Odd) -> ClientBuilder<Client> {
 
 /// The first failure, and no attempt after it.
 async fn failure(way: Way, odd: &Odd) -> ConnectionError {
-    within("the failure", builder(way, odd).reconnection(false).connect()).await.err().expect("no connection")
+    within("the failure", builder(way, odd).reconnection(false).connect()).await.expect_err("no connection")
 }
 
 async fn fails(what: &str, way: Way, odd: Odd, wanted: Wanted) {
@@ -375,49 +375,64 @@ async fn upgrades_break() {
 
 // --- Patience --------------------------------------------------------------------------------------------------------
 
-/// Servers that accept and then drop, at each step. The flag: whether the client has been in its namespace.
-fn dropping() -> Vec<(&'static str, Way, Accept, Vec<Reply>, Vec<Reply>, Option<Reply>, bool)> {
-    let open_reply = || Reply::ok(open_packet(&[]));
-    let joined = || Play::Text(r#"40{"sid":"id"}"#.to_owned());
-    let ws = |play: Vec<Play>| Some(Reply::WebSocket(play));
+/// A server that accepts and then drops.
+struct Dropping {
+    step: &'static str,
+    way: Way,
+    accept: Accept,
+    polls: Vec<Reply>,
+    posts: Vec<Reply>,
+    websocket: Option<Reply>,
+    /// Whether the client has been in its namespace.
+    joined: bool,
+}
+
+impl Dropping {
+    fn at(step: &'static str, way: Way) -> Self {
+        Self {
+            step,
+            way,
+            accept: Accept::Serve,
+            polls: Vec::new(),
+            posts: Vec::new(),
+            websocket: None,
+            joined: false,
+        }
+    }
+
+    fn polling(step: &'static str, polls: Vec<Reply>) -> Self {
+        Self { polls, ..Self::at(step, Way::Polling) }
+    }
+
+    fn websocket(step: &'static str, play: Vec<Play>) -> Self {
+        Self { websocket: Some(Reply::WebSocket(play)), ..Self::at(step, Way::WebSocket) }
+    }
+}
+
+/// One for each step.
+fn dropping() -> Vec<Dropping> {
+    const JOINED: &str = r#"40{"sid":"id"}"#;
+    let opened = || Reply::ok(open_packet(&[]));
     let text = |text: &str| Play::Text(text.to_owned());
     vec![
-        ("accept", Way::Polling, Accept::Close, vec![], vec![], None, false),
-        ("open", Way::Polling, Accept::Serve, vec![Reply::Close], vec![], None, false),
-        ("post", Way::Polling, Accept::Serve, vec![open_reply()], vec![Reply::Close], None, false),
-        ("poll", Way::Polling, Accept::Serve, vec![open_reply(), Reply::Close], vec![], None, false),
-        ("close", Way::Polling, Accept::Serve, vec![open_reply(), Reply::ok("1")], vec![], None, false),
-        (
-            "joined",
-            Way::Polling,
-            Accept::Serve,
-            vec![open_reply(), Reply::ok(r#"40{"sid":"id"}"#), Reply::Close],
-            vec![],
-            None,
-            true,
-        ),
-        ("accept", Way::WebSocket, Accept::Close, vec![], vec![], None, false),
-        ("handshake", Way::WebSocket, Accept::Serve, vec![], vec![], ws(vec![Play::Drop]), false),
-        ("open", Way::WebSocket, Accept::Serve, vec![], vec![], ws(vec![open(), Play::Drop]), false),
-        (
-            "connect",
-            Way::WebSocket,
-            Accept::Serve,
-            vec![],
-            vec![],
-            ws(vec![open(), Play::Receive, Play::Drop]),
-            false,
-        ),
-        ("garbage", Way::WebSocket, Accept::Serve, vec![], vec![], ws(vec![open(), text("4x")]), false),
-        (
-            "joined",
-            Way::WebSocket,
-            Accept::Serve,
-            vec![],
-            vec![],
-            ws(vec![open(), Play::Receive, joined(), Play::Drop]),
-            true,
-        ),
+        Dropping { accept: Accept::Close, ..Dropping::at("accept", Way::Polling) },
+        Dropping::polling("open", vec![Reply::Close]),
+        Dropping { posts: vec![Reply::Close], ..Dropping::polling("post", vec![opened()]) },
+        Dropping::polling("poll", vec![opened(), Reply::Close]),
+        Dropping::polling("close", vec![opened(), Reply::ok("1")]),
+        Dropping {
+            joined: true,
+            ..Dropping::polling("joined", vec![opened(), Reply::ok(JOINED), Reply::Close])
+        },
+        Dropping { accept: Accept::Close, ..Dropping::at("accept", Way::WebSocket) },
+        Dropping::websocket("handshake", vec![Play::Drop]),
+        Dropping::websocket("open", vec![open(), Play::Drop]),
+        Dropping::websocket("connect", vec![open(), Play::Receive, Play::Drop]),
+        Dropping::websocket("garbage", vec![open(), text("4x")]),
+        Dropping {
+            joined: true,
+            ..Dropping::websocket("joined", vec![open(), Play::Receive, text(JOINED), Play::Drop])
+        },
     ]
 }
 
@@ -425,7 +440,7 @@ fn dropping() -> Vec<(&'static str, Way, Accept, Vec<Reply>, Vec<Reply>, Option<
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_hammering() {
     let mut running = tokio::task::JoinSet::new();
-    for (step, way, accept, polls, posts, websocket, joined) in dropping() {
+    for Dropping { step, way, accept, polls, posts, websocket, joined } in dropping() {
         running.spawn(async move {
             let odd = match accept {
                 Accept::Serve => Odd::start(session(polls, posts, websocket)).await,
