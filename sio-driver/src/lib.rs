@@ -83,6 +83,7 @@ mod client;
 mod encode;
 mod error;
 mod handlers;
+mod io;
 mod runtime;
 mod server;
 mod wakers;
@@ -94,6 +95,7 @@ pub use client::{Attempt, Client, ClientBuilder, ClientSocket, Events, Incoming,
 pub use client::{Tls, TlsError};
 pub use error::{EmitError, Error, Packet, Rejection};
 pub use handlers::{Ack, Context, Data, Event, FromContext, Handler, IntoReply, Peer, State};
+pub use io::Io;
 pub use runtime::{BoxFuture, Runtime, Timer};
 pub use server::{
     AckResponse, Auth, Body, BroadcastWithAck, Handshake, Middleware, Namespace, Operator, Server,

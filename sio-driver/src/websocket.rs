@@ -1,6 +1,5 @@
 //! WebSockets: between the streams of hyper, the traits of async-tungstenite, and the messages of the core.
 
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -244,29 +243,4 @@ fn fault(error: &Error) -> Option<CloseFrame> {
         _ => return None,
     };
     Some(CloseFrame { code, reason: reason.into() })
-}
-
-/// A stream of hyper's as one of futures-io.
-pub(crate) struct Io<S>(pub(crate) S);
-
-impl<S: hyper::rt::Read + Unpin> AsyncRead for Io<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buffer = hyper::rt::ReadBuf::new(into);
-        ready!(Pin::new(&mut self.0).poll_read(cx, buffer.unfilled()))?;
-        Poll::Ready(Ok(buffer.filled().len()))
-    }
-}
-
-impl<S: hyper::rt::Write + Unpin> AsyncWrite for Io<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, from)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
 }

@@ -13,9 +13,8 @@ use crate::client::net::stream::BoxStream;
 use crate::client::net::url::{Target, encode_pair};
 use crate::client::net::websocket::{ClientWebSocket, connect_websocket};
 use crate::runtime::{BoxFuture, Runtime};
-use crate::websocket;
 
-pub(crate) type Io = websocket::Io<BoxStream>;
+pub(crate) type Io = crate::io::Io<BoxStream>;
 
 /// What the builder was told about the network.
 pub(crate) struct Network {

@@ -17,10 +17,11 @@ use sio_proto::{Instant, Sid};
 use tracing::Instrument as _;
 use tungstenite::protocol::Role;
 
+use crate::io::Io;
 use crate::server::dispatch::Dispatcher;
 use crate::server::shard::{ConnState, Shard};
 use crate::server::{Handshake, Shared};
-use crate::websocket::{self, Io, WRITE_BATCH, Wire};
+use crate::websocket::{self, WRITE_BATCH, Wire};
 
 /// Turns in one poll, before other tasks get theirs.
 const TURNS: usize = 8;

@@ -3,28 +3,19 @@
 mod insecure;
 
 use std::fmt;
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
-use futures_io::{AsyncRead as _, AsyncWrite as _};
 use futures_rustls::TlsConnector;
-use futures_rustls::client::TlsStream;
 use futures_rustls::pki_types::pem::PemObject as _;
 use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use futures_rustls::rustls::crypto::CryptoProvider;
 use futures_rustls::rustls::{ClientConfig, RootCertStore};
-use hyper::rt::ReadBufCursor;
 use thiserror::Error;
 
 use self::insecure::TrustAll;
 use super::error::{NetError, describe};
 use super::stream::BoxStream;
-use crate::websocket::Io;
-
-/// Decrypted bytes that are handed on at once.
-const READ: usize = 4 << 10;
+use crate::io::Io;
 
 /// How the client speaks TLS: whom it trusts, and who it says it is.
 ///
@@ -296,40 +287,8 @@ impl TlsLayer {
 
     async fn handshake(&self, stream: BoxStream, name: ServerName<'static>) -> Result<BoxStream, String> {
         match self.connector.connect(name, Io(stream)).await {
-            Ok(stream) => Ok(Box::new(Encrypted(stream))),
+            Ok(stream) => Ok(Box::new(Io(stream))),
             Err(error) => Err(format!("TLS handshake: {}", describe(&error).0)),
         }
-    }
-}
-
-/// A TLS stream as hyper wants it.
-struct Encrypted(TlsStream<Io<BoxStream>>);
-
-impl hyper::rt::Read for Encrypted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut into: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        // hyper's buffer cannot be lent without `unsafe`.
-        let mut buffer = [0; READ];
-        let length = into.remaining().min(READ);
-        let read = ready!(Pin::new(&mut self.0).poll_read(cx, &mut buffer[..length]))?;
-        into.put_slice(&buffer[..read]);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl hyper::rt::Write for Encrypted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, from)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_close(cx)
     }
 }

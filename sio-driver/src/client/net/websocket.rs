@@ -13,8 +13,9 @@ use super::dial::Connector;
 use super::error::NetError;
 use super::http::read;
 use super::stream::BoxStream;
+use crate::io::Io;
 use crate::runtime::Runtime;
-use crate::websocket::{Io, config};
+use crate::websocket::config;
 
 /// A WebSocket of a client.
 pub(crate) type ClientWebSocket = WebSocketStream<Io<BoxStream>>;

@@ -15,7 +15,7 @@ use tungstenite::Message;
 use super::super::tls::{Tls, TlsError};
 use super::super::websocket::connect_websocket;
 use super::*;
-use crate::websocket::Io;
+use crate::io::Io;
 
 /// A root of its own, as companies have.
 pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);

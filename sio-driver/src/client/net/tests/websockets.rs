@@ -9,7 +9,7 @@ use tungstenite::{Error, Message};
 
 use super::super::websocket::{ClientWebSocket, connect_websocket};
 use super::*;
-use crate::websocket::Io;
+use crate::io::Io;
 
 async fn connect(connector: &Connector<TestRuntime>) -> Result<(ClientWebSocket, HeaderMap), NetError> {
     connect_websocket(connector, "/socket.io/?EIO=4", None).await

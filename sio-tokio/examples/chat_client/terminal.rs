@@ -1,20 +1,18 @@
-//! The chat in a terminal: talks to the server of `examples/chat`, beside its web page.
-//!
-//! `cargo run -p sio-tokio --example chat_client -- Ann lobby http://127.0.0.1:3000`
-//!
-//! What is typed is sent, also while the server is away: it arrives when the server is back. `/room NAME` moves, `/image FILE` sends an
-//! image, `/quit` leaves.
+//! What the chat in a terminal does, on any runtime: `crate::sio` is the runtime's crate.
 
 use std::env;
+use std::future::Future;
+use std::io;
 use std::path::Path;
-use std::process::ExitCode;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
-use sio_tokio::{AckError, Client, ClientSocket, ConnectionError, Data, DisconnectReason, EmitError, Error};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use crate::sio::{AckError, Client, ClientSocket, ConnectionError, Data, DisconnectReason, EmitError, Error};
 
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -73,18 +71,13 @@ enum Reply<T> {
 
 type SharedSeat = Arc<Mutex<Option<Seat>>>;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-async fn run() -> Result<(), Error> {
+/// Chats until `lines`, which are what is typed, end.
+pub(crate) async fn run(
+    lines: impl Stream<Item = io::Result<String>>,
+    spawn: impl Fn(Task),
+) -> Result<(), Error> {
     let mut args = env::args().skip(1);
     let name = args.next().ok_or_else(|| Error::new("usage: chat_client NAME [ROOM] [URL]"))?;
     let room = args.next().unwrap_or_else(|| "lobby".into());
@@ -113,8 +106,9 @@ async fn run() -> Result<(), Error> {
         .build()?;
 
     join(&client, &seat, Seat { name: name.clone(), room }).await?;
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    while let Some(line) = lines.next_line().await? {
+    let mut lines = pin!(lines);
+    while let Some(line) = lines.next().await {
+        let line = line?;
         let line = line.trim();
         match line.split_once(' ').unwrap_or((line, "")) {
             ("", _) => {}
@@ -124,10 +118,10 @@ async fn run() -> Result<(), Error> {
                 complain(moved);
             }
             ("/image", path) => match upload(Path::new(path)) {
-                Ok(image) => send(&client, "image", &image),
+                Ok(image) => send(&spawn, &client, "image", &image),
                 Err(error) => println!("* {path}: {error}"),
             },
-            _ => send(&client, "message", line),
+            _ => send(&spawn, &client, "message", line),
         }
     }
     client.close().await; // sends what waits
@@ -149,16 +143,16 @@ async fn join(client: &Client, seat: &SharedSeat, wanted: Seat) -> Result<(), Er
 
 /// Sends something, and complains if the server does not take it. Does not wait for that: the next line may follow at once, and arrives
 /// after this one.
-fn send<T: Serialize + ?Sized>(client: &Client, event: &str, what: &T) {
+fn send<T: Serialize + ?Sized>(spawn: &impl Fn(Task), client: &Client, event: &str, what: &T) {
     let answer = client.emit_with_ack::<Reply<serde_json::Value>>(event, what).timeout(ANSWER).send();
-    tokio::spawn(async move {
+    spawn(Box::pin(async move {
         match answer.await {
             Ok(Reply::Done(_)) => {}
             Ok(Reply::Refused { error }) => println!("* not sent: {error}"),
             Err(AckError::Timeout) => println!("* the server has not confirmed that yet"),
             Err(error) => complain(Err::<(), _>(error.into())),
         }
-    });
+    }));
 }
 
 fn complain(result: Result<(), Error>) {
@@ -170,7 +164,7 @@ fn complain(result: Result<(), Error>) {
     }
 }
 
-fn upload(path: &Path) -> std::io::Result<Upload> {
+fn upload(path: &Path) -> io::Result<Upload> {
     let kind = match path.extension().and_then(|extension| extension.to_str()) {
         Some("png") => "image/png",
         Some("jpg" | "jpeg") => "image/jpeg",

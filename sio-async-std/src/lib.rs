@@ -1,0 +1,115 @@
+//! Socket.IO for async-std: server and client. No tokio is needed, and none runs.
+//!
+//! **async-std is discontinued** ([RUSTSEC-2025-0052](https://rustsec.org/advisories/RUSTSEC-2025-0052)). This crate is for programs
+//! that still are on it, and nothing else of sio depends on it. `sio-smol` has the same names: moving is a matter of the runtime's
+//! own lines.
+//!
+//! A [`Server`] has [`Namespace`]s, a [`Client`] connects to them, and both have handlers. A handler is an async function whose
+//! parameters say what it needs, in any order, and whose result is the acknowledgement.
+//!
+//! ```
+//! use std::time::Duration;
+//! use sio_async_std::{Client, Data, Server, Socket};
+//! use async_std::net::TcpListener;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # async_std::task::block_on(async {
+//! let io = Server::builder().build();
+//! io.of("/")
+//!     .on_connect(async |socket: Socket| socket.join("news"))
+//!     .on("hello", async |socket: Socket, Data(name): Data<String>| {
+//!         socket.to("news").emit("joined", &name)?;
+//!         Ok("got it") // the returned value answers the client's acknowledgement
+//!     });
+//!
+//! // A program without a listener of its own would call `io.listen("0.0.0.0:3000").await`.
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let url = format!("http://{}", listener.local_addr()?);
+//! let serving = async_std::task::spawn({
+//!     let io = io.clone();
+//!     async move { io.serve(listener).await }
+//! });
+//!
+//! // Any Socket.IO client could connect now; this is ours, twice.
+//! let ann = Client::connect(&url).await?;
+//! let bob: Client = Client::connect(&url).await?;
+//! let reply: String = bob.emit_with_ack("hello", "Bob").timeout(Duration::from_secs(5)).await?;
+//! assert_eq!(reply, "got it");
+//! let event = ann.recv().await.expect("the connection stands");
+//! assert_eq!((&*event.name(), event.data::<String>()?), ("joined", "Bob".to_owned()));
+//!
+//! bob.close().await; // sends what waits, and ends the connection
+//! io.close().await;
+//! serving.await?;
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! # Handlers
+//!
+//! | Parameter | Gives |
+//! |---|---|
+//! | [`Socket`] | the client: `emit`, `emit_with_ack`, `join`, `to`, `disconnect`, … |
+//! | [`Data<T>`] | the first argument, or with a tuple `T` the arguments in turn; `Bytes` anywhere inside is a binary attachment |
+//! | [`Payload`] | the arguments as they came, unparsed; can be sent on |
+//! | [`Ack`] | the right to acknowledge before the handler ends |
+//! | [`Auth<T>`] | what the client sent as `auth` |
+//! | [`State<T>`] | a clone of what the builder was given |
+//! | [`Event`], [`DisconnectReason`], [`Namespace`], [`Server`] | what they are named after |
+//!
+//! The result is `()`, a value, or `Result<_, Error>`; own types are wrapped, `Data(value)`. Errors and arguments that do not parse
+//! are logged and told to [`Namespace::on_error`].
+//!
+//! A client's events are handled one after another, in the order in which they were sent; different clients, and different
+//! namespaces of one client, do not wait for each other. Set handlers up before the server listens: a client gets those that are
+//! there when it connects.
+//!
+//! # The client
+//!
+//! [`Client::connect`] gives a client once it is connected; [`Client::builder`] has all settings, and `build` gives one that connects
+//! in the background. It connects again when the connection is lost, and events that are emitted meanwhile wait. Events are handled by
+//! [`on`](ClientSocket::on), or asked for by [`recv`](ClientSocket::recv). When the last handle is dropped, the client closes.
+//!
+//! Its handlers take the same parameters, with [`ClientSocket`] in place of [`Socket`], and [`ConnectionError`], [`DisconnectReason`] or
+//! [`Attempt`] where there is one. TLS is rustls, with the cryptography of `ring`: the crate's features choose another one, other
+//! roots, or none.
+//!
+//! # Behind TLS
+//!
+//! [`Server::serve_connection`] takes any stream that was accepted elsewhere:
+//!
+//! ```no_run
+//! # async fn run(io: sio_async_std::Server, listener: async_std::net::TcpListener, config: futures_rustls::rustls::ServerConfig) -> std::io::Result<()> {
+//! let acceptor = futures_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+//! loop {
+//!     let (stream, address) = listener.accept().await?;
+//!     let (io, acceptor) = (io.clone(), acceptor.clone());
+//!     let task = async move {
+//!         match acceptor.accept(stream).await {
+//!             Ok(stream) => io.serve_connection(stream, Some(address)).await,
+//!             Err(error) => eprintln!("{address}: {error}"),
+//!         }
+//!     };
+//!     async_std::task::spawn(task);
+//! }
+//! # }
+//! ```
+
+mod client;
+mod runtime;
+mod server;
+
+pub use client::Client;
+pub use runtime::{AsyncStd, AsyncStdTimer};
+pub use server::Server;
+pub use sio_driver::{
+    Ack, AckError, AckResponse, Args, Attempt, Auth, Body, BroadcastWithAck, BufferOverflow, ClientBuilder,
+    ClientSocket, CloseReason, ConnectError, ConnectionError, Context, Cors, Data, DecodeError, Delivery,
+    DisconnectReason, EmitError, EmitWithAck, EncodeError, Error, Event, Events, FromContext, Handler,
+    Handshake, Incoming, IntoReply, Middleware, Namespace, Operator, Overflow, Packet, PacketError, Payload,
+    Peer, Rejection, Room, ServerBuilder, Socket, SocketBuilder, SocketId, State, Str, Transport,
+    TransportError, Volatile,
+};
+#[cfg(feature = "tls")]
+pub use sio_driver::{Tls, TlsError};
