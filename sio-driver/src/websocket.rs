@@ -39,6 +39,18 @@ fn incoming(message: WsMessage) -> Option<Message> {
     }
 }
 
+/// A message that may wait. All are parts of the buffer into which they were read, which is as large as the largest message before: a
+/// small one is copied, or it would keep all of that for as long as it waits itself.
+fn apart(message: Message, largest: usize) -> Message {
+    if largest <= READ_BUFFER || message.len() >= largest / 2 {
+        return message;
+    }
+    match message {
+        Message::Text(text) => Message::Text(text.as_str().into()),
+        Message::Binary(bytes) => Message::Binary(Bytes::copy_from_slice(&bytes)),
+    }
+}
+
 /// The messages of a packet. Text goes out as a ready frame, because the library's text type would check it once more.
 fn outgoing(packet: Encoded) -> impl Iterator<Item = WsMessage> {
     let (first, attachments) = packet.into_parts();
@@ -69,6 +81,8 @@ const READ_BYTES: usize = 256 << 10;
 pub(crate) struct Wire<S> {
     websocket: WebSocketStream<S>,
     outbound: Vec<WsMessage>,
+    /// The length of the largest message so far.
+    largest: usize,
     /// Whether something was written that is not flushed.
     dirty: bool,
     phase: Phase,
@@ -90,7 +104,7 @@ enum Phase {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(crate) fn new(websocket: WebSocketStream<S>) -> Self {
-        Self { websocket, outbound: Vec::new(), dirty: false, phase: Phase::Open, error: None }
+        Self { websocket, outbound: Vec::new(), largest: 0, dirty: false, phase: Phase::Open, error: None }
     }
 
     /// Whether the connection is gone.
@@ -131,7 +145,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 Poll::Ready(Some(Ok(message))) => {
                     bytes += message.len();
                     if matches!(self.phase, Phase::Open) {
-                        inbound.extend(incoming(message));
+                        self.largest = self.largest.max(message.len());
+                        inbound.extend(incoming(message).map(|message| apart(message, self.largest)));
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
@@ -243,4 +258,65 @@ fn fault(error: &Error) -> Option<CloseFrame> {
         _ => return None,
     };
     Some(CloseFrame { code, reason: reason.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::task::Waker;
+
+    use tungstenite::protocol::Role;
+
+    use super::*;
+
+    /// What a server sends.
+    struct Script(io::Cursor<Vec<u8>>);
+
+    impl AsyncRead for Script {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            into: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            match io::Read::read(&mut self.0, into) {
+                Ok(0) => Poll::Pending,
+                read => Poll::Ready(read),
+            }
+        }
+    }
+
+    impl AsyncWrite for Script {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(from.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn a_small_message_does_not_keep_the_room_of_a_large_one() {
+        const LARGE: u32 = 300_000;
+        let mut script = vec![0x82, 127, 0, 0, 0, 0];
+        script.extend(LARGE.to_be_bytes());
+        script.resize(script.len() + LARGE as usize, b'x');
+        script.extend([0x82, 1, b'a', 0x82, 1, b'b']);
+        let script = Script(io::Cursor::new(script));
+        let new = WebSocketStream::from_raw_socket(script, Role::Client, Some(config(1 << 20)));
+        let mut wire = Wire::new(futures_util::FutureExt::now_or_never(new).unwrap());
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut inbound = Vec::new();
+        while inbound.is_empty() {
+            wire.read(&mut cx, true, &mut inbound);
+        }
+        assert_eq!(inbound.drain(..).map(|message| message.len()).collect::<Vec<_>>(), [LARGE as usize]);
+        wire.read(&mut cx, true, &mut inbound);
+        let [Message::Binary(first), Message::Binary(second)] = &inbound[..] else { panic!("{inbound:?}") };
+        assert!(first.is_unique() && second.is_unique(), "parts of the reader's buffer");
+    }
 }

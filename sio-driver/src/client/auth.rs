@@ -81,6 +81,16 @@ fn object(value: &(impl Serialize + ?Sized)) -> Result<Str, String> {
     let text = serde_json::to_string(value).map_err(|error| error.to_string())?;
     match text.as_bytes().first() {
         Some(b'{') => Ok(text.into()),
-        _ => Err(format!("must be an object, not {text:.20}")),
+        // What it is, but not what it says: it may be a secret.
+        first => Err(format!(
+            "must be an object, not {}",
+            match first {
+                Some(b'"') => "a string",
+                Some(b'[') => "a list",
+                Some(b't' | b'f') => "a boolean",
+                Some(b'n') => "nothing",
+                _ => "a number",
+            }
+        )),
     }
 }

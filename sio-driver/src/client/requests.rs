@@ -68,7 +68,8 @@ impl Network {
         }
         let mut headers = HeaderMap::new();
         for (name, value) in self.headers {
-            let wrong = || format!("header {name:?}: {value:?}");
+            // Without the value, which may be a secret: a token that was read from a file, with the end of its line.
+            let wrong = || format!("header {name:?} has a name or a value that cannot be sent");
             let header = HeaderName::try_from(name.as_str()).map_err(|_| wrong())?;
             if is_reserved(&header) {
                 return Err(format!("header {name:?} is the client's own"));
@@ -177,5 +178,18 @@ pub(crate) fn websocket_error(error: Option<tungstenite::Error>, limit: usize) -
         Some(tungstenite::Error::Capacity(_)) => TransportError::TooLarge { limit },
         Some(tungstenite::Error::Utf8(_)) => TransportError::NotUtf8,
         Some(error) => TransportError::Io(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_that_cannot_be_sent_is_not_repeated() {
+        let mut network = Network::new("http://localhost".into());
+        network.headers.push(("authorization".into(), "Bearer secret\n".into()));
+        let Err(error) = network.plan(1) else { panic!("sent") };
+        assert!(error.contains("authorization") && !error.contains("secret"), "{error}");
     }
 }

@@ -214,7 +214,7 @@ async fn several_namespaces_over_one_connection() {
     news.connected().await.unwrap();
     assert_eq!((io.connections(), io.of("/").len(), net.dials()), (1, 0, 1));
     assert_eq!(client.socket_with("/x", |socket| socket.auth(&1)).map(drop), {
-        Err(ConnectionError::Auth("must be an object, not 1".into()))
+        Err(ConnectionError::Auth("must be an object, not a number".into()))
     });
 }
 

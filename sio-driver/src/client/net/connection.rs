@@ -54,26 +54,29 @@ impl HttpConnection {
         if body.size_hint().lower() > limit as u64 {
             return Ok(Collected { bytes: Bytes::new(), cut: true });
         }
-        let mut pieces: Vec<Bytes> = Vec::new();
-        let mut length = 0;
+        // Most bodies come in one piece, which is kept as it is. Others are copied: a piece takes far more room than the one byte that a
+        // server may send in it.
+        let mut first = Bytes::new();
+        let mut all: Vec<u8> = Vec::new();
         let mut cut = false;
         while let Some(frame) = self.drive(body.frame()).await {
             let Ok(mut data) = frame?.into_data() else { continue };
-            if data.len() > limit - length {
-                data.truncate(limit - length);
+            let room = limit - first.len().max(all.len());
+            if data.len() > room {
+                data.truncate(room);
                 cut = true;
             }
-            length += data.len();
-            pieces.push(data);
+            if first.is_empty() && all.is_empty() {
+                first = data;
+            } else {
+                all.extend_from_slice(&std::mem::take(&mut first));
+                all.extend_from_slice(&data);
+            }
             if cut {
                 break;
             }
         }
-        // Most bodies come in one piece, which is kept as it is.
-        let bytes = match pieces.len() {
-            0 | 1 => pieces.pop().unwrap_or_default(),
-            _ => pieces.concat().into(),
-        };
+        let bytes = if all.is_empty() { first } else { all.into() };
         Ok(Collected { bytes, cut })
     }
 

@@ -108,8 +108,9 @@ impl<R: Runtime> Connector<R> {
         body: Bytes,
     ) -> Result<HttpRequest, NetError> {
         let inner = &self.0;
+        // The query may hold secrets, the session's id for one.
         let uri = http::uri::PathAndQuery::try_from(path_and_query)
-            .map_err(|error| NetError::Io(format!("{}: {path_and_query}: {error}", inner.peer)))?;
+            .map_err(|error| NetError::Io(format!("{}: path or query: {error}", inner.peer)))?;
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = uri.into();

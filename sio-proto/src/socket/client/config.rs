@@ -1,5 +1,6 @@
 //! Settings of a client's socket.
 
+use core::fmt;
 use core::time::Duration;
 
 use crate::Str;
@@ -45,7 +46,7 @@ impl SocketConfig {
 }
 
 /// Where the `auth` of a client comes from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum AuthSource {
     /// There is none.
@@ -55,6 +56,17 @@ pub enum AuthSource {
     Value(Str),
     /// The application is asked at each connection (B144): see [`ClientConnEvent::Authenticate`](super::ClientConnEvent::Authenticate).
     Ask,
+}
+
+impl fmt::Debug for AuthSource {
+    /// Without the value, which is a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Value(_) => "Value",
+            Self::Ask => "Ask",
+        })
+    }
 }
 
 /// What happens to events that do not fit into the send buffer.
@@ -67,4 +79,16 @@ pub enum BufferOverflow {
     /// The oldest events make room; who waits for their acknowledgement is told [`AckError::Dropped`](crate::socket::AckError::Dropped).
     /// Not with `retries`, where events in the queue are never dropped.
     DropOldest,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secret_is_not_shown() {
+        let auth = AuthSource::Value(r#"{"token":"secret"}"#.into());
+        let shown = alloc::format!("{:?}", SocketConfig { auth, ..SocketConfig::default() });
+        assert!(shown.contains("Value") && !shown.contains("secret"), "{shown}");
+    }
 }

@@ -8,15 +8,29 @@ use crate::{Instant, Str};
 /// How far the clocks of a cluster's nodes, and the time on the way, may differ.
 const SLACK: Duration = Duration::from_secs(60);
 
+/// Longest offset that is noted, in bytes; those of all known servers have less than 40. It may be anything that a server passes on, and
+/// goes into every CONNECT until one is accepted: a server that finds them too large would never let us in again.
+const MAX_OFFSET: usize = 128;
+
+/// Longest session id that is kept, in bytes, for the same reason.
+const MAX_PID: usize = 512;
+
 /// The server appends an offset to most of its events, as a last argument, but does not say to which: a volatile event whose last
 /// argument is a string looks the same (B131), and recovery from an offset that is none fails. Offsets of all known servers hold
 /// the time at which they were made. So an offset counts only if its time fits to that of the one before it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Recovery {
     pid: Option<Str>,
     offset: Option<Str>,
     /// The form and time of that offset, and when it came.
     seen: Option<(Form, Duration, Instant)>,
+}
+
+impl core::fmt::Debug for Recovery {
+    /// Without the session's id, which is a secret.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Recovery").field("offset", &self.offset).finish_non_exhaustive()
+    }
 }
 
 /// The forms of offsets, with the adapters that make them.
@@ -33,6 +47,7 @@ enum Form {
 impl Recovery {
     /// The server gave this session id. Says whether it is the one that we had.
     pub(super) fn connected(&mut self, pid: Option<Str>) -> bool {
+        let pid = pid.filter(|pid| pid.len() <= MAX_PID);
         let same = pid.is_some() && pid == self.pid;
         if !same {
             *self = Self { pid, ..Self::default() };
@@ -57,7 +72,9 @@ impl Recovery {
         if self.pid.is_none() {
             return;
         }
-        let Some(offset) = payload.last_plain_str() else { return };
+        let Some(offset) = payload.last_plain_str().filter(|offset| offset.len() <= MAX_OFFSET) else {
+            return;
+        };
         match (parse(offset), self.seen) {
             (Some((form, time)), Some((known, last, at))) => {
                 let elapsed = now - at;
@@ -184,5 +201,24 @@ mod tests {
         assert_eq!(recovery.offset(), Some("1795000000000-0"), "no hour has passed");
         recovery.note(&event(&later), NOW + Duration::from_millis(hour));
         assert_eq!(recovery.offset(), Some(later.as_str()));
+    }
+
+    #[test]
+    fn what_is_sent_back_is_small() {
+        let mut recovery = with_pid();
+        recovery.note(&event(&"x".repeat(1_000_000)), NOW);
+        assert_eq!(recovery.offset(), None);
+        recovery.note(&event("QMvIfzn"), NOW);
+        assert_eq!(recovery.offset(), Some("QMvIfzn"));
+        let long = Str::from("p".repeat(1_000_000));
+        assert!(!recovery.connected(Some(long.clone())) && !recovery.connected(Some(long)));
+        assert_eq!((recovery.pid(), recovery.offset()), (None, None));
+    }
+
+    #[test]
+    fn the_secret_is_not_shown() {
+        let mut recovery = Recovery::default();
+        recovery.connected(Some("secret".into()));
+        assert!(!format!("{recovery:?}").contains("secret"));
     }
 }

@@ -428,3 +428,34 @@ async fn paths_that_are_none() {
         assert!(matches!(result, Err(NetError::Io(_))), "{path:?}: {result:?}");
     }
 }
+
+/// Each piece takes far more room than what is in it, if it is kept as it came.
+#[tokio::test]
+async fn a_body_of_tiny_pieces() {
+    const PIECES: usize = 10_000;
+    let server = Server::new().await;
+    for (limit, fits) in [(PIECES, true), (PIECES - 1, false)] {
+        let client = HttpClient::new(connector(Settings { max_message_size: limit, ..server.settings() }));
+        let (answer, ()) = both(get(&client, "/"), async {
+            let mut peer = server.accept().await;
+            peer.head().await;
+            peer.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
+            let pieces: String = (0..PIECES).map(|at| format!("1\r\n{}\r\n", at % 10)).collect();
+            peer.send(&(pieces + "0\r\n\r\n")).await;
+        })
+        .await;
+        let expected: String = (0..PIECES).map(|at| char::from(b'0' + (at % 10) as u8)).collect();
+        match answer {
+            Ok(answer) => assert!(fits && answer.body == expected),
+            Err(NetError::TooLarge { limit: of }) => assert!(!fits && of == limit),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_secrets_in_errors() {
+    let client = Server::new().await.client();
+    let Err(error) = get(&client, "/?sid=secret\n").await else { panic!() };
+    assert!(!error.to_string().contains("secret"), "{error}");
+}
