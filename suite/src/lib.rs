@@ -2,7 +2,7 @@
 //!
 //! An adapter says in its `tests/suite.rs` what it calls things, and gets a test for each of [`cases`]:
 //!
-//! ```ignore
+//! ```text
 //! struct Smol;
 //! impl suite::Adapter for Smol { … }
 //! suite::suite!(Smol);
