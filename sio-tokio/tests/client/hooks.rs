@@ -62,7 +62,7 @@ async fn a_life() {
     let begun = Instant::now();
     assert!(client.recv().await.is_none(), "it gives up");
     assert_eq!(begun.elapsed().as_secs(), 7, "after 1, 2 and 4 s");
-    let failure = "connection refused";
+    let failure = "sio.test:80: cannot connect: connection refused";
     assert_eq!(
         log.take(),
         [

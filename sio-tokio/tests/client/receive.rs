@@ -414,7 +414,7 @@ async fn handlers_that_wait() {
         .unwrap();
         assert_eq!(log.take(), ["quick", "1", "2", "3", "4"]);
         assert!(client.is_connected());
-        assert_eq!(net.dials() > 3, polling, "no reconnection");
+        assert!(net.dials() <= 3, "no reconnection: {} dials", net.dials());
         client.close().await;
     }
 }
