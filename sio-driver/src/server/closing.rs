@@ -1,21 +1,30 @@
 //! Tells tasks that the server closes.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
 use slotmap::{DefaultKey, SlotMap};
 
-/// Tells everyone who waits that the server closes.
+/// How far a server's end has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// Nobody is let in any more.
+    Begun = 1,
+    /// All sessions are over. Until then a polling client may need one more connection, to fetch what waits for it.
+    Ended = 2,
+}
+
+/// Tells everyone who waits how far the server's end has come.
 #[derive(Default)]
 pub(crate) struct Closing {
-    begun: AtomicBool,
+    stage: AtomicU8,
     waiting: Mutex<SlotMap<DefaultKey, Waker>>,
 }
 
 impl Closing {
-    pub(super) fn begin(&self) {
-        self.begun.store(true, Ordering::Release);
+    pub(super) fn reach(&self, stage: Stage) {
+        self.stage.fetch_max(stage as u8, Ordering::AcqRel);
         let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         waiting.into_iter().for_each(|(_, waker)| waker.wake());
     }
@@ -32,15 +41,15 @@ pub(crate) struct Wait<'a> {
 }
 
 impl Wait<'_> {
-    /// Whether the server closes. If not, the task is woken when it does.
-    pub(crate) fn has_begun(&mut self, waker: &Waker) -> bool {
+    /// Whether the end has come so far. If not, the task is woken when it does.
+    pub(crate) fn has_reached(&mut self, stage: Stage, waker: &Waker) -> bool {
         let mut waiting = self.closing.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         match self.key.and_then(|key| waiting.get_mut(key)) {
             Some(old) => old.clone_from(waker),
             None => self.key = Some(waiting.insert(waker.clone())),
         }
         drop(waiting);
-        self.closing.begun.load(Ordering::Acquire)
+        self.closing.stage.load(Ordering::Acquire) >= stage as u8
     }
 }
 

@@ -33,7 +33,7 @@ use sio_proto::socket::Args;
 use crate::error::EmitError;
 use crate::handlers::States;
 use crate::wakers::enlist;
-use closing::Closing;
+use closing::{Closing, Stage};
 use shard::Shard;
 
 pub use acks::{AckResponse, BroadcastWithAck};
@@ -190,7 +190,7 @@ impl Server {
     /// reason `server shutting down`. Waits until all are; bounded by the `close_timeout` of polling clients and the `linger` of
     /// WebSockets. `listen` then returns.
     pub async fn close(&self) {
-        self.0.closing.begin();
+        self.0.closing.reach(Stage::Begun);
         for shard in self.0.shards.iter() {
             let now = shard.now();
             shard.lock().machine.close(now);
@@ -206,5 +206,6 @@ impl Server {
             })
             .await;
         }
+        self.0.closing.reach(Stage::Ended);
     }
 }

@@ -15,7 +15,8 @@ use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 
-use crate::runtime::{Runtime, Timer as _};
+use crate::runtime::{BoxFuture, Runtime, Timer as _};
+use crate::server::closing::Stage;
 use crate::server::host::HyperTimer;
 use crate::server::http::{self as front, Body};
 use crate::server::{Server, Shared};
@@ -33,11 +34,17 @@ pub async fn serve<R: Runtime>(runtime: R, listener: R::Listener, server: Server
     let shared = server.shared().clone();
     let mut closing = shared.closing.wait();
     let mut backoff = runtime.timer();
+    let mut ending: Option<BoxFuture<()>> = None;
     loop {
         let accepted = {
             let mut accept = pin!(runtime.accept(&listener));
             poll_fn(|cx| {
-                if closing.has_begun(cx.waker()) {
+                if ending.is_none() && closing.has_reached(Stage::Begun, cx.waker()) {
+                    let server = server.clone();
+                    ending = Some(Box::pin(async move { server.close().await }));
+                }
+                // Connections are still accepted while sessions end: a polling client may need one for its last packets.
+                if ending.as_mut().is_some_and(|ending| ending.as_mut().poll(cx).is_ready()) {
                     return Poll::Ready(None);
                 }
                 accept.as_mut().poll(cx).map(Some)
@@ -59,7 +66,6 @@ pub async fn serve<R: Runtime>(runtime: R, listener: R::Listener, server: Server
             }
         }
     }
-    server.close().await;
     Ok(())
 }
 
@@ -97,7 +103,7 @@ async fn connection<R: Runtime, S>(
     );
     let mut closing = Some(shared.closing.wait());
     let result = poll_fn(|cx| {
-        if closing.as_mut().is_some_and(|closing| closing.has_begun(cx.waker())) {
+        if closing.as_mut().is_some_and(|closing| closing.has_reached(Stage::Ended, cx.waker())) {
             closing = None;
             Pin::new(&mut *http).graceful_shutdown();
         }

@@ -1,6 +1,6 @@
 //! A server that greets, and tells who else is here.
 //!
-//! `cargo run -p sio-smol --example server`, and from JavaScript:
+//! `cargo run -p sio-smol --example smol_server`, and from JavaScript:
 //! `await io("http://127.0.0.1:3000").emitWithAck("hello", "Ann")`
 
 use std::io;
