@@ -11,6 +11,7 @@ use crate::Tokio;
 ///
 /// ```
 /// use std::time::Duration;
+/// use futures_util::StreamExt as _;
 /// use sio_tokio::{Client, ClientSocket, Data, DisconnectReason, Server, Socket};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -34,12 +35,14 @@ use crate::Tokio;
 ///     .connect()
 ///     .await?;
 ///
+/// // Events without a handler can be asked for, by `client.recv()` or as a stream, which has all from here on.
+/// let mut events = client.events();
+///
 /// client.emit("hello", &("world", 1))?;
 /// let answer: String = client.emit_with_ack("question", "?").timeout(Duration::from_secs(5)).await?;
 /// assert_eq!(answer, "answer");
 ///
-/// // Events without a handler are asked for.
-/// let event = client.recv().await.ok_or("the client is closed")?;
+/// let event = events.next().await.ok_or("the client is closed")?;
 /// assert_eq!((event.name().as_ref(), event.data::<i64>()?), ("news", 42));
 ///
 /// let admin = client.socket("/admin"); // another namespace, over the same connection
