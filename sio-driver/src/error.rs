@@ -143,6 +143,9 @@ pub enum Rejection {
     /// The extractor has nothing to take: an `Ack` twice, or `Data` where there is no event.
     #[error("there is no {0} here")]
     Missing(&'static str),
+    /// [`Socket::set_data`](crate::Socket::set_data) was not called with a value of this type.
+    #[error("no data of type {0} was put with the socket")]
+    SocketData(&'static str),
     /// No state of this type was given to the builder.
     #[error("no state of type {0} was given to the builder")]
     State(&'static str),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use sio_proto::client::{Client as Machine, Config};
 use sio_proto::engine::{ClientConfig, Transport};
-use sio_proto::socket::{BufferOverflow, ConnectionError, SocketConfig};
+use sio_proto::socket::{Args, BufferOverflow, ConnectionError, SocketConfig};
 use sio_proto::{Seed, Str};
 
 #[cfg(feature = "tls")]
@@ -126,6 +126,13 @@ macro_rules! settings_of_a_socket {
         #[must_use]
         pub fn on_error(mut self, handler: impl Fn(&ClientSocket, &Error) + Send + Sync + 'static) -> Self {
             self.settings().table.on_error(handler);
+            self
+        }
+
+        /// See [`ClientSocket::ack_errors`].
+        #[must_use]
+        pub fn ack_errors<A: Args>(mut self, answer: impl Fn(&Error) -> A + Send + Sync + 'static) -> Self {
+            self.settings().table.ack_errors(answer);
             self
         }
 

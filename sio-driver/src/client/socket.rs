@@ -320,6 +320,20 @@ impl ClientSocket {
         self
     }
 
+    /// Sets what the server is answered when the handler of an event fails that asks for an acknowledgement; arguments as for
+    /// [`emit`](Self::emit). Default: nothing, so that the server waits until its timeout.
+    pub fn ack_errors<A: Args>(&self, answer: impl Fn(&Error) -> A + Send + Sync + 'static) -> &Self {
+        self.inner.table.change(|table| table.ack_errors(answer));
+        self
+    }
+
+    /// Removes the handlers that [`on_any`](Self::on_any) added.
+    pub fn off_any(&self) -> &Self {
+        // Dropped without the lock, as above.
+        drop(self.inner.table.change(Table::off_any));
+        self
+    }
+
     /// Adds a handler for when the client has connected, also again.
     pub fn on_connect<M>(&self, handler: impl Handler<M, Self>) -> &Self {
         self.hook(Hook::Connect, handler)
@@ -427,8 +441,8 @@ impl Peer for ClientSocket {
         &self.core().states
     }
 
-    fn report(&self, error: &Error) {
-        self.inner.table.get().report(self, error);
+    fn report(&self, error: &Error, ack: Option<u64>) -> Option<u64> {
+        self.inner.table.get().report(self, error, ack)
     }
 }
 

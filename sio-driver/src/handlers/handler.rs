@@ -54,8 +54,7 @@ macro_rules! handlers {
                 match future {
                     Ok(future) => Box::pin(answer(future, socket, ack)),
                     Err(error) => {
-                        socket.report(&error);
-                        Box::pin(ready(ack))
+                        Box::pin(ready(socket.report(&error, ack)))
                     }
                 }
             }
@@ -87,10 +86,7 @@ where
     let result = finish(future).await;
     let replied =
         result.and_then(|value| catch(|| value.into_reply(&socket, ack)).and_then(|replied| replied));
-    replied.unwrap_or_else(|error| {
-        socket.report(&error);
-        ack
-    })
+    replied.unwrap_or_else(|error| socket.report(&error, ack))
 }
 
 /// A handler without its type.

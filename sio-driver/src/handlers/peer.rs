@@ -28,9 +28,10 @@ pub trait Peer: Clone + fmt::Debug + Into<Side> + Send + Sync + 'static {
     #[doc(hidden)]
     fn states(&self) -> &States;
 
-    /// Logs that a handler failed, and tells those who want to know.
+    /// Logs that a handler failed, and tells those who want to know; the peer too, if it waits under `ack` and is to be told. Gives
+    /// `ack` back if it was not used.
     #[doc(hidden)]
-    fn report(&self, error: &Error);
+    fn report(&self, error: &Error, ack: Option<u64>) -> Option<u64>;
 }
 
 /// Any [`Peer`]; for [`Ack`](crate::Ack), which has no type parameter. It cannot be named elsewhere, which seals the trait.

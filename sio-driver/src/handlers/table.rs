@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use sio_proto::socket::Payload;
+use sio_proto::socket::{Args, Payload};
 
-use super::{Context, Erased, Handler, Peer, What, catch};
-use crate::error::Error;
+use super::{Context, Erased, Handler, Peer, What, acknowledge, catch};
+use crate::error::{EmitError, Error};
 use crate::runtime::BoxFuture;
 
 /// What to call when an event comes, or a handler fails.
@@ -15,9 +15,12 @@ pub(crate) struct Table<S> {
     events: HashMap<String, Vec<Entry<S>>>,
     any: Vec<Erased<S>>,
     error: Vec<Arc<ErrorHandler<S>>>,
+    error_ack: Option<Arc<ErrorAck<S>>>,
 }
 
 type ErrorHandler<S> = dyn Fn(&S, &Error) + Send + Sync;
+/// Sends the acknowledgement of an event whose handler failed.
+type ErrorAck<S> = dyn Fn(&S, u64, &Error) -> Result<(), EmitError> + Send + Sync;
 
 /// The handlers that were added for one event.
 pub(crate) struct Entry<S> {
@@ -53,6 +56,17 @@ impl<S: Peer> Table<S> {
         self.error.push(Arc::new(handler));
     }
 
+    /// Sets what the peer is answered when the handler of its event fails.
+    pub(crate) fn ack_errors<A: Args>(&mut self, answer: impl Fn(&Error) -> A + Send + Sync + 'static) {
+        self.error_ack = Some(Arc::new(move |socket, id, error| acknowledge(socket, id, &answer(error))));
+    }
+
+    /// Removes the handlers for every event.
+    #[must_use]
+    pub(crate) fn off_any(&mut self) -> Vec<Erased<S>> {
+        std::mem::take(&mut self.any)
+    }
+
     /// Whether there is any handler for this event.
     pub(crate) fn handles(&self, event: &str) -> bool {
         !self.any.is_empty() || self.events.contains_key(event)
@@ -63,8 +77,9 @@ impl<S: Peer> Table<S> {
         self.any.is_empty() && self.events.is_empty()
     }
 
-    /// Logs that a handler failed, and tells the error handlers.
-    pub(crate) fn report(&self, socket: &S, error: &Error) {
+    /// Logs that a handler failed, tells the error handlers, and the peer if that is set and it waits under `ack`. Gives `ack` back
+    /// if it was not used.
+    pub(crate) fn report(&self, socket: &S, error: &Error, ack: Option<u64>) -> Option<u64> {
         let (id, namespace) = (socket.log_id(), socket.namespace_name());
         if error.is_panic() {
             tracing::error!(socket = %id, %namespace, %error, "handler failed");
@@ -76,6 +91,13 @@ impl<S: Peer> Table<S> {
                 tracing::error!(socket = %id, %namespace, %error, "in on_error");
             }
         }
+        let (Some(answer), Some(ack)) = (&self.error_ack, ack) else { return ack };
+        match catch(|| answer(socket, ack, error)) {
+            Ok(Ok(()) | Err(EmitError::Disconnected)) => {}
+            Ok(Err(error)) => tracing::error!(socket = %id, %namespace, %error, "in ack_errors"),
+            Err(error) => tracing::error!(socket = %id, %namespace, %error, "in ack_errors"),
+        }
+        None
     }
 
     /// Removes the handlers for an event that were called once already.
@@ -91,13 +113,18 @@ impl<S: Peer> Table<S> {
 
 impl<S> Default for Table<S> {
     fn default() -> Self {
-        Self { events: HashMap::new(), any: Vec::new(), error: Vec::new() }
+        Self { events: HashMap::new(), any: Vec::new(), error: Vec::new(), error_ack: None }
     }
 }
 
 impl<S> Clone for Table<S> {
     fn clone(&self) -> Self {
-        Self { events: self.events.clone(), any: self.any.clone(), error: self.error.clone() }
+        Self {
+            events: self.events.clone(),
+            any: self.any.clone(),
+            error: self.error.clone(),
+            error_ack: self.error_ack.clone(),
+        }
     }
 }
 

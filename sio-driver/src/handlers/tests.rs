@@ -92,8 +92,8 @@ impl Peer for Tester {
         &self.0.states
     }
 
-    fn report(&self, error: &Error) {
-        self.0.own.get().report(self, error);
+    fn report(&self, error: &Error, ack: Option<u64>) -> Option<u64> {
+        self.0.own.get().report(self, error, ack)
     }
 }
 

@@ -10,7 +10,7 @@ use sio_proto::hub::SocketKey;
 use sio_proto::server::{ConnId, Event};
 use sio_proto::socket::{AckError, ConnectError, DisconnectReason, Payload};
 
-use crate::handlers::{self, Context, Lanes, What, find};
+use crate::handlers::{self, Context, Lanes, Peer as _, What, find};
 use crate::runtime::BoxFuture;
 use crate::server::Socket;
 use crate::server::shard::{Shard, State};
@@ -116,6 +116,8 @@ fn resolve(
                 own: Default::default(),
                 handshake,
                 auth,
+                data: Default::default(),
+                description: Default::default(),
                 accepted: false.into(),
                 left: Default::default(),
             });
@@ -244,9 +246,31 @@ async fn disconnect(socket: Socket, reason: DisconnectReason) -> Option<u64> {
     None
 }
 
+/// Asks the middlewares of events, if there are any, and runs the handlers.
 fn run_event(socket: Socket, payload: Payload, ack: Option<u64>) -> Option<BoxFuture<Option<u64>>> {
+    let own = socket.0.own.get().map(|own| own.extra.get());
+    let own = own.iter().flat_map(|own| &own.middlewares);
+    let middlewares: Vec<_> = socket.0.handlers.event_middlewares.iter().chain(own).cloned().collect();
+    if middlewares.is_empty() {
+        return handle_event(socket, payload, ack);
+    }
+    Some(Box::pin(async move {
+        for middleware in middlewares {
+            let what = What::Event { payload: payload.clone(), ack: None };
+            if let Err(error) = middleware.call(Context { socket: socket.clone(), what }).await {
+                return socket.report(&error, ack);
+            }
+        }
+        match handle_event(socket, payload, ack) {
+            Some(handlers) => handlers.await,
+            None => ack,
+        }
+    }))
+}
+
+fn handle_event(socket: Socket, payload: Payload, ack: Option<u64>) -> Option<BoxFuture<Option<u64>>> {
     let name = payload.name()?;
-    let Some(found) = find(&name, Some(&socket.0.handlers.table), socket.0.own.get()) else {
+    let Some(found) = find(&name, Some(&socket.0.handlers.table), socket.0.own_table()) else {
         tracing::debug!(socket = %socket.id(), event = %name, "no handler");
         return None;
     };

@@ -30,7 +30,6 @@ pub struct Auth<T>(pub T);
 
 impl<T: DeserializeOwned> FromContext for Auth<T> {
     fn from_context(context: &mut Context) -> Result<Self, Rejection> {
-        let auth = context.socket.0.auth.as_deref().unwrap_or("{}");
-        serde_json::from_str(auth).map(Self).map_err(|error| Rejection::Auth(error.to_string()))
+        context.socket.auth().map(Self).map_err(|error| Rejection::Auth(error.to_string()))
     }
 }

@@ -1,4 +1,4 @@
-//! Middlewares: handlers that decide who is let in.
+//! Middlewares: handlers that decide who is let in, and which events are handled.
 
 use std::future::{Future, ready};
 use std::sync::Arc;
@@ -10,27 +10,55 @@ use crate::handlers::{Context, FromContext, Peer as _, finish, for_each_arity, s
 use crate::runtime::BoxFuture;
 use crate::server::Socket;
 
-/// An async function or closure that can be a middleware: parameters as for [`Handler`](crate::Handler), result `Result<(), ConnectError>`.
+/// An async function or closure that can be a middleware: parameters as for [`Handler`](crate::Handler), result `Result<(), E>`.
+///
+/// `E` is [`ConnectError`] for those of a namespace ([`Namespace::use_`](crate::Namespace::use_)), and [`Error`] for those of
+/// events ([`Socket::use_`], [`Namespace::use_event`](crate::Namespace::use_event)).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a middleware",
-    label = "not an async function of extractors that returns `Result<(), ConnectError>`"
+    label = "not an async function of extractors that returns `Result<(), {E}>`"
 )]
-pub trait Middleware<M>: Send + Sync + 'static {
+pub trait Middleware<M, E = ConnectError>: Send + Sync + 'static {
     /// Runs the middleware.
     #[doc(hidden)]
-    fn call(&self, context: Context) -> BoxFuture<Result<(), ConnectError>>;
+    fn call(&self, context: Context) -> BoxFuture<Result<(), E>>;
+}
+
+/// What a middleware says no with.
+#[doc(hidden)]
+pub trait Veto: Sized + Send + 'static {
+    /// The middleware itself failed.
+    fn failed(error: Error, socket: &Socket) -> Self;
+}
+
+impl Veto for ConnectError {
+    /// What a client is told: what it sent itself may be named, our own faults may not.
+    fn failed(error: Error, socket: &Socket) -> Self {
+        socket.report(&error, None);
+        match error.downcast_ref() {
+            Some(rejection @ Rejection::Auth(_)) => Self::new(rejection.to_string()),
+            _ => Self::new("Internal server error"),
+        }
+    }
+}
+
+impl Veto for Error {
+    fn failed(error: Error, _: &Socket) -> Self {
+        error
+    }
 }
 
 macro_rules! middlewares {
     ($($arg:ident),*) => {
-        impl<F, Fut, $($arg,)*> Middleware<($($arg,)*)> for F
+        impl<F, Fut, E, $($arg,)*> Middleware<($($arg,)*), E> for F
         where
+            E: Veto,
             F: Fn($($arg),*) -> Fut + Send + Sync + 'static,
-            Fut: Future<Output = Result<(), ConnectError>> + Send + 'static,
+            Fut: Future<Output = Result<(), E>> + Send + 'static,
             $($arg: FromContext + 'static,)*
         {
             #[allow(non_snake_case, unused_mut, unused_variables)]
-            fn call(&self, mut context: Context) -> BoxFuture<Result<(), ConnectError>> {
+            fn call(&self, mut context: Context) -> BoxFuture<Result<(), E>> {
                 let future = start(|| {
                     $(let $arg = $arg::from_context(&mut context)?;)*
                     Ok(self($($arg),*))
@@ -38,7 +66,7 @@ macro_rules! middlewares {
                 let socket = context.socket;
                 match future {
                     Ok(future) => Box::pin(decide(future, socket)),
-                    Err(error) => Box::pin(ready(Err(refusal(&socket, &error)))),
+                    Err(error) => Box::pin(ready(Err(E::failed(error, &socket)))),
                 }
             }
         }
@@ -47,32 +75,30 @@ macro_rules! middlewares {
 
 for_each_arity!(middlewares);
 
-async fn decide<Fut>(future: Fut, socket: Socket) -> Result<(), ConnectError>
+async fn decide<Fut, E: Veto>(future: Fut, socket: Socket) -> Result<(), E>
 where
-    Fut: Future<Output = Result<(), ConnectError>>,
+    Fut: Future<Output = Result<(), E>>,
 {
-    finish(future).await.unwrap_or_else(|error| Err(refusal(&socket, &error)))
-}
-
-/// What a client is told when a middleware could not decide: what it sent itself may be named, our own faults may not.
-fn refusal(socket: &Socket, error: &Error) -> ConnectError {
-    socket.report(error);
-    match error.downcast_ref() {
-        Some(rejection @ Rejection::Auth(_)) => ConnectError::new(rejection.to_string()),
-        _ => ConnectError::new("Internal server error"),
-    }
+    finish(future).await.unwrap_or_else(|error| Err(E::failed(error, &socket)))
 }
 
 /// A middleware without its type.
-#[derive(Clone)]
-pub(crate) struct ErasedMiddleware(Arc<dyn Fn(Context) -> BoxFuture<Result<(), ConnectError>> + Send + Sync>);
+pub(crate) struct ErasedMiddleware<E = ConnectError>(
+    Arc<dyn Fn(Context) -> BoxFuture<Result<(), E>> + Send + Sync>,
+);
 
-impl ErasedMiddleware {
-    pub(crate) fn new<M>(middleware: impl Middleware<M>) -> Self {
+impl<E: 'static> ErasedMiddleware<E> {
+    pub(crate) fn new<M>(middleware: impl Middleware<M, E>) -> Self {
         Self(Arc::new(move |context| middleware.call(context)))
     }
 
-    pub(crate) fn call(&self, context: Context) -> BoxFuture<Result<(), ConnectError>> {
+    pub(crate) fn call(&self, context: Context) -> BoxFuture<Result<(), E>> {
         (self.0)(context)
+    }
+}
+
+impl<E> Clone for ErasedMiddleware<E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }

@@ -3,6 +3,7 @@
 mod acks;
 mod builder;
 mod closing;
+mod data;
 mod dispatch;
 mod extract;
 mod handshake;
@@ -11,7 +12,9 @@ mod http;
 mod middleware;
 mod namespace;
 mod operator;
+mod outgoing;
 mod pump;
+mod rooms;
 mod serve;
 mod shard;
 mod socket;
@@ -26,7 +29,7 @@ use std::task::Poll;
 
 use ::http::{Request, Response};
 use sio_proto::Sid;
-use sio_proto::hub::{NamespaceId, Room};
+use sio_proto::hub::NamespaceId;
 use sio_proto::server::{Config, Delivery};
 use sio_proto::socket::Args;
 
@@ -38,12 +41,14 @@ use shard::Shard;
 
 pub use acks::{AckResponse, BroadcastWithAck};
 pub use builder::ServerBuilder;
+pub use data::SocketData;
 pub use extract::Auth;
 pub use handshake::Handshake;
 pub use http::Body;
 pub use middleware::Middleware;
 pub use namespace::Namespace;
 pub use operator::Operator;
+pub use rooms::IntoRooms;
 pub use serve::{serve, serve_connection};
 pub use socket::Socket;
 
@@ -149,17 +154,17 @@ impl Server {
     }
 
     /// Everyone in a room of `/`.
-    pub fn to(&self, room: impl Into<Room>) -> Operator {
+    pub fn to(&self, room: impl IntoRooms) -> Operator {
         self.of("/").to(room)
     }
 
     /// As [`to`](Self::to).
-    pub fn in_(&self, room: impl Into<Room>) -> Operator {
+    pub fn in_(&self, room: impl IntoRooms) -> Operator {
         self.to(room)
     }
 
     /// Everyone in `/` who is not in a room.
-    pub fn except(&self, room: impl Into<Room>) -> Operator {
+    pub fn except(&self, room: impl IntoRooms) -> Operator {
         self.of("/").except(room)
     }
 

@@ -2,18 +2,19 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use sio_proto::Str;
-use sio_proto::hub::{NamespaceId, Room, Scope};
+use sio_proto::hub::{NamespaceId, Scope};
 use sio_proto::server::Delivery;
-use sio_proto::socket::Args;
+use sio_proto::socket::{Args, Payload};
 
 use crate::error::{EmitError, Error};
 use crate::handlers::{Erased, Handler, Live, Table};
 use crate::server::middleware::ErasedMiddleware;
+use crate::server::outgoing::Watcher;
 use crate::server::shard::Shard;
-use crate::server::{Middleware, Operator, Socket};
+use crate::server::{IntoRooms, Middleware, Operator, Socket};
 
 /// A namespace of a server. Cloning gives another handle.
 ///
@@ -27,6 +28,8 @@ struct Inner {
     id: NamespaceId,
     handlers: Live<Handlers>,
     ack_ids: AtomicU64,
+    /// Whether somebody watches what is sent; if not, nothing is done for it.
+    watched: AtomicBool,
     shards: Arc<[Arc<Shard>]>,
 }
 
@@ -34,6 +37,8 @@ struct Inner {
 #[derive(Clone, Default)]
 pub(crate) struct Handlers {
     pub(crate) middlewares: Vec<ErasedMiddleware>,
+    pub(crate) event_middlewares: Vec<ErasedMiddleware<Error>>,
+    pub(crate) watchers: Vec<Watcher>,
     pub(crate) connect: Vec<Erased<Socket>>,
     pub(crate) table: Table<Socket>,
     pub(crate) disconnect: Vec<Erased<Socket>>,
@@ -55,7 +60,14 @@ impl fmt::Debug for Namespace {
 
 impl Namespace {
     pub(crate) fn new(name: Str, id: NamespaceId, shards: Arc<[Arc<Shard>]>) -> Self {
-        Self(Arc::new(Inner { name, id, handlers: Live::default(), ack_ids: AtomicU64::new(0), shards }))
+        Self(Arc::new(Inner {
+            name,
+            id,
+            handlers: Live::default(),
+            ack_ids: AtomicU64::new(0),
+            watched: AtomicBool::new(false),
+            shards,
+        }))
     }
 
     /// The name, with its slash.
@@ -81,6 +93,25 @@ impl Namespace {
         self.0.shards.iter().for_each(each);
     }
 
+    pub(super) fn is_watched(&self) -> bool {
+        self.0.watched.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_watched(&self) {
+        self.0.watched.store(true, Ordering::Relaxed);
+    }
+
+    /// The connected clients that are meant.
+    pub(super) fn select(&self, scope: &Scope) -> Vec<Socket> {
+        let mut sockets = Vec::new();
+        self.shards(|shard| {
+            let mut locked = shard.lock();
+            let keys = locked.machine.sockets(self.0.id, scope);
+            sockets.extend(keys.into_iter().filter_map(|key| locked.sockets.get(&key)).cloned().map(Socket));
+        });
+        sockets
+    }
+
     fn change(&self, change: impl FnOnce(&mut Handlers)) -> &Self {
         self.0.handlers.change(change);
         self
@@ -93,6 +124,25 @@ impl Namespace {
     /// `Result<(), ConnectError>`. What a client sends meanwhile waits. Named `use` in JavaScript.
     pub fn use_<M>(&self, middleware: impl Middleware<M>) -> &Self {
         self.change(|handlers| handlers.middlewares.push(ErasedMiddleware::new(middleware)))
+    }
+
+    /// Adds a middleware of events: it decides whether an event is handled, before any handler of it; also for events that have
+    /// none. Several run in the order in which they were added, until one fails; then those of the socket ([`Socket::use_`]).
+    ///
+    /// It takes the same extractors as handlers, [`Event`](crate::Event) and [`Payload`] mostly, and returns `Result<(), Error>`. An
+    /// error goes to [`on_error`](Self::on_error), and to the client if [`ack_errors`](Self::ack_errors) is set.
+    ///
+    /// ```
+    /// # use sio_driver::{Error, Event, Server};
+    /// # fn setup(io: Server) {
+    /// io.of("/").use_event(async |event: Event| match &*event {
+    ///     "admin" => Err(Error::new("not allowed")),
+    ///     _ => Ok(()),
+    /// });
+    /// # }
+    /// ```
+    pub fn use_event<M>(&self, middleware: impl Middleware<M, Error>) -> &Self {
+        self.change(|handlers| handlers.event_middlewares.push(ErasedMiddleware::new(middleware)))
     }
 
     /// Adds a handler for clients that have joined. The client's events wait until it has ended.
@@ -122,6 +172,27 @@ impl Namespace {
         self.change(|handlers| handlers.table.on_error(handler))
     }
 
+    /// Sets what a client is answered when the handler of an event fails for which it awaits an acknowledgement; arguments as for
+    /// [`emit`](Self::emit). Default: nothing, so that it waits until its timeout. Take care not to tell clients what they should
+    /// not know.
+    ///
+    /// ```
+    /// # use sio_driver::Server;
+    /// # fn setup(io: Server) {
+    /// io.of("/").ack_errors(|error| serde_json::json!({ "error": error.to_string() }));
+    /// # }
+    /// ```
+    pub fn ack_errors<A: Args>(&self, answer: impl Fn(&Error) -> A + Send + Sync + 'static) -> &Self {
+        self.change(|handlers| handlers.table.ack_errors(answer))
+    }
+
+    /// Adds a function that is told of every event that is sent to a client of the namespace, also by a broadcast; not of
+    /// acknowledgements. It should be quick. While nobody asks, nothing is done for it; else each event is encoded once more.
+    pub fn on_any_outgoing(&self, watcher: impl Fn(&Socket, &Payload) + Send + Sync + 'static) -> &Self {
+        self.set_watched();
+        self.change(|handlers| handlers.watchers.push(Arc::new(watcher)))
+    }
+
     /// Lets up to `limit` events of one client be handled at the same time. Default: 1, one after another, in order. Events are
     /// still started in order.
     pub fn concurrent(&self, limit: usize) -> &Self {
@@ -142,17 +213,17 @@ impl Namespace {
     }
 
     /// Everyone in a room.
-    pub fn to(&self, room: impl Into<Room>) -> Operator {
+    pub fn to(&self, room: impl IntoRooms) -> Operator {
         self.everyone().to(room)
     }
 
     /// As [`to`](Self::to).
-    pub fn in_(&self, room: impl Into<Room>) -> Operator {
+    pub fn in_(&self, room: impl IntoRooms) -> Operator {
         self.to(room)
     }
 
     /// Everyone who is not in a room.
-    pub fn except(&self, room: impl Into<Room>) -> Operator {
+    pub fn except(&self, room: impl IntoRooms) -> Operator {
         self.everyone().except(room)
     }
 
@@ -171,12 +242,6 @@ impl Namespace {
     /// The clients that are connected to the namespace.
     #[must_use]
     pub fn sockets(&self) -> Vec<Socket> {
-        let mut sockets = Vec::new();
-        self.shards(|shard| {
-            let mut locked = shard.lock();
-            let keys = locked.machine.sockets(self.0.id, &Scope::all());
-            sockets.extend(keys.into_iter().filter_map(|key| locked.sockets.get(&key)).cloned().map(Socket));
-        });
-        sockets
+        self.select(&Scope::all())
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sio_proto::engine::Encoded;
-use sio_proto::hub::{Room, Scope};
+use sio_proto::hub::Scope;
 use sio_proto::server::{Broadcast, Delivery, Op};
 use sio_proto::socket::Args;
 
@@ -13,6 +13,7 @@ use crate::ack::Answers;
 use crate::encode::encode;
 use crate::error::EmitError;
 use crate::server::acks::{ClientAnswer, Slot};
+use crate::server::rooms::{IntoRooms, rooms};
 use crate::server::{BroadcastWithAck, Namespace};
 
 /// A selection of clients of one namespace, and what can be done to all of them.
@@ -25,27 +26,34 @@ pub struct Operator {
     namespace: Namespace,
     scope: Scope,
     volatile: bool,
+    timeout: Duration,
 }
 
 impl Operator {
     pub(crate) fn new(namespace: Namespace, scope: Scope) -> Self {
-        Self { namespace, scope, volatile: false }
+        Self { namespace, scope, volatile: false, timeout: Duration::from_secs(5) }
     }
 
-    /// Those in this room too.
-    pub fn to(mut self, room: impl Into<Room>) -> Self {
-        self.scope = self.scope.to(room);
+    /// Those in this room, or in one of these rooms, too.
+    pub fn to(mut self, room: impl IntoRooms) -> Self {
+        room.each_room(|room| self.scope.rooms.push(room));
         self
     }
 
     /// As [`to`](Self::to).
-    pub fn in_(self, room: impl Into<Room>) -> Self {
+    pub fn in_(self, room: impl IntoRooms) -> Self {
         self.to(room)
     }
 
-    /// Not those in this room.
-    pub fn except(mut self, room: impl Into<Room>) -> Self {
-        self.scope = self.scope.except(room);
+    /// Not those in this room, or in one of these rooms.
+    pub fn except(mut self, room: impl IntoRooms) -> Self {
+        room.each_room(|room| self.scope.except.push(room));
+        self
+    }
+
+    /// How long [`emit_with_ack`](Self::emit_with_ack) waits for each answer. Default: 5 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
@@ -64,6 +72,7 @@ impl Operator {
     /// [`EmitError::Encode`] only.
     pub fn emit<A: Args + ?Sized>(&self, event: &str, args: &A) -> Result<Delivery, EmitError> {
         let packet = encode(|encoder| encoder.event(self.namespace.name(), None, event, args))?;
+        self.namespace.watch(&self.scope, event, args);
         let broadcast = Broadcast { packet, volatile: self.volatile, ack: None };
         Ok(self.apply(&Op::Broadcast(broadcast)))
     }
@@ -73,22 +82,23 @@ impl Operator {
     pub fn emit_with_ack<T>(&self, event: &str, args: &(impl Args + ?Sized)) -> BroadcastWithAck<T> {
         let id = self.namespace.next_ack_id();
         let packet = encode(|encoder| encoder.event(self.namespace.name(), Some(id), event, args));
+        self.namespace.watch(&self.scope, event, args);
         BroadcastWithAck {
             operator: self.clone(),
             packet: packet.map(|packet| (id, packet)).map_err(EmitError::from),
-            timeout: Duration::from_secs(5),
+            timeout: self.timeout,
             answer: PhantomData,
         }
     }
 
-    /// Puts all of them into a room.
-    pub fn sockets_join(&self, room: impl Into<Room>) {
-        self.apply(&Op::Join(vec![room.into()]));
+    /// Puts all of them into a room, or into several.
+    pub fn sockets_join(&self, room: impl IntoRooms) {
+        self.apply(&Op::Join(rooms(room)));
     }
 
-    /// Takes all of them out of a room.
-    pub fn sockets_leave(&self, room: impl Into<Room>) {
-        self.apply(&Op::Leave(vec![room.into()]));
+    /// Takes all of them out of a room, or out of several.
+    pub fn sockets_leave(&self, room: impl IntoRooms) {
+        self.apply(&Op::Leave(rooms(room)));
     }
 
     /// Sends all of them away; with `close`, closes their connections.

@@ -8,9 +8,10 @@ use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
-use sio_proto::engine::Encoded;
+use serde::de::DeserializeOwned;
+use sio_proto::engine::{Encoded, Transport};
 use sio_proto::hub::{Room, Scope, SocketKey};
-use sio_proto::socket::{Args, DisconnectReason};
+use sio_proto::socket::{Args, DisconnectReason, Payload};
 use sio_proto::{SocketId, Str};
 
 use crate::ack::{Answers, EmitWithAck};
@@ -18,9 +19,12 @@ use crate::encode::encode;
 use crate::error::{EmitError, Error, Packet};
 use crate::handlers::{Handler, Live, Peer, States, Table};
 use crate::server::acks::{ClientAnswer, Slot};
+use crate::server::data::DataCell;
+use crate::server::middleware::ErasedMiddleware;
 use crate::server::namespace::Handlers;
+use crate::server::outgoing::Watcher;
 use crate::server::shard::Shard;
-use crate::server::{Handshake, Namespace, Operator, Shared};
+use crate::server::{Handshake, IntoRooms, Middleware, Namespace, Operator, Server, Shared};
 use crate::wakers::enlist;
 
 /// One client in one namespace. Cloning gives another handle to the same client.
@@ -39,12 +43,34 @@ pub(crate) struct SocketInner {
     /// The namespace's handlers as they were when the client connected.
     pub(crate) handlers: Arc<Handlers>,
     /// Handlers of this socket alone.
-    pub(crate) own: OnceLock<Live<Table<Socket>>>,
+    pub(crate) own: OnceLock<Box<Own>>,
     pub(crate) handshake: Arc<Handshake>,
     pub(crate) auth: Option<Str>,
+    pub(crate) data: DataCell,
+    /// Why this server sent the client away.
+    pub(crate) description: OnceLock<Str>,
     pub(crate) accepted: AtomicBool,
     /// Set when the client has left, with the rooms that it was in.
     pub(crate) left: OnceLock<(DisconnectReason, Vec<Room>)>,
+}
+
+/// Handlers of one socket alone.
+#[derive(Default)]
+pub(crate) struct Own {
+    pub(crate) table: Live<Table<Socket>>,
+    pub(crate) extra: Live<Extra>,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Extra {
+    pub(crate) middlewares: Vec<ErasedMiddleware<Error>>,
+    pub(crate) watchers: Vec<Watcher>,
+}
+
+impl SocketInner {
+    pub(crate) fn own_table(&self) -> Option<&Live<Table<Socket>>> {
+        self.own.get().map(|own| &own.table)
+    }
 }
 
 impl fmt::Debug for Socket {
@@ -72,6 +98,28 @@ impl Socket {
         &self.0.handshake
     }
 
+    /// What the client sent as `auth` with its wish to join the namespace, as `T`. A client that sent none has an empty object.
+    ///
+    /// # Errors
+    /// If it does not parse as `T`.
+    pub fn auth<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.0.auth.as_deref().unwrap_or("{}"))
+    }
+
+    /// The server.
+    #[must_use]
+    pub fn server(&self) -> Server {
+        Server::from_shared(self.0.server.clone())
+    }
+
+    /// How the client's connection travels now. `None` once it is gone.
+    #[must_use]
+    pub fn transport(&self) -> Option<Transport> {
+        let locked = self.0.shard.lock();
+        let (conn, _) = locked.machine.hub().get(self.0.key)?.handle;
+        locked.machine.transport(conn)
+    }
+
     /// Whether the client is connected to the namespace.
     #[must_use]
     pub fn connected(&self) -> bool {
@@ -87,6 +135,7 @@ impl Socket {
     /// [`EmitError::Full`] if the client reads too slowly, and the others of [`EmitError`].
     pub fn emit<A: Args + ?Sized>(&self, event: &str, args: &A) -> Result<(), EmitError> {
         let packet = encode(|encoder| encoder.event(self.0.namespace.name(), None, event, args))?;
+        self.watch(event, args);
         self.send_packet(packet.into())
     }
 
@@ -111,6 +160,7 @@ impl Socket {
     pub fn emit_with_ack<T>(&self, event: &str, args: &(impl Args + ?Sized)) -> EmitWithAck<T> {
         let id = self.0.namespace.next_ack_id();
         let packet = encode(|encoder| encoder.event(self.0.namespace.name(), Some(id), event, args));
+        self.watch(event, args);
         EmitWithAck {
             socket: self.clone(),
             packet: packet.map(|packet| (id, packet)).map_err(EmitError::from),
@@ -163,17 +213,17 @@ impl Socket {
     }
 
     /// Everyone in a room, except this client.
-    pub fn to(&self, room: impl Into<Room>) -> Operator {
+    pub fn to(&self, room: impl IntoRooms) -> Operator {
         self.broadcast().to(room)
     }
 
     /// As [`to`](Self::to).
-    pub fn in_(&self, room: impl Into<Room>) -> Operator {
+    pub fn in_(&self, room: impl IntoRooms) -> Operator {
         self.to(room)
     }
 
     /// Everyone, except this client and those in a room.
-    pub fn except(&self, room: impl Into<Room>) -> Operator {
+    pub fn except(&self, room: impl IntoRooms) -> Operator {
         self.broadcast().except(room)
     }
 
@@ -183,14 +233,16 @@ impl Socket {
         Operator::new(self.0.namespace.clone(), scope)
     }
 
-    /// Joins a room. Ignored once the client has left.
-    pub fn join(&self, room: impl AsRef<str>) {
-        self.0.shard.lock().machine.join(self.0.key, room.as_ref());
+    /// Joins a room, or several. Ignored once the client has left.
+    pub fn join(&self, room: impl IntoRooms) {
+        let mut locked = self.0.shard.lock();
+        room.each_room(|room| locked.machine.join(self.0.key, &room));
     }
 
-    /// Leaves a room; harmless if the client is not in it.
-    pub fn leave(&self, room: impl AsRef<str>) {
-        self.0.shard.lock().machine.leave(self.0.key, room.as_ref());
+    /// Leaves a room, or several; harmless if the client is not in it.
+    pub fn leave(&self, room: impl IntoRooms) {
+        let mut locked = self.0.shard.lock();
+        room.each_room(|room| locked.machine.leave(self.0.key, &room));
     }
 
     /// The rooms that the client is in; the first is the one named by its id. In a disconnect handler: those it was in.
@@ -205,6 +257,20 @@ impl Socket {
     /// Sends the client away from this namespace. Its connection, and its other namespaces, stay.
     pub fn disconnect(&self) {
         self.leave_server(false);
+    }
+
+    /// As [`disconnect`](Self::disconnect), with words for [`disconnect_description`](Self::disconnect_description). They stay on this
+    /// side: the protocol has no place for them. Tell the client by an event before.
+    pub fn disconnect_with(&self, description: impl Into<Str>) {
+        let _ = self.0.description.set(description.into());
+        self.leave_server(false);
+    }
+
+    /// Why this server sent the client away: what [`disconnect_with`](Self::disconnect_with) was called with first. For disconnect
+    /// handlers.
+    #[must_use]
+    pub fn disconnect_description(&self) -> Option<&str> {
+        self.0.description.get().map(|description| &**description)
     }
 
     /// Closes the client's connection, after telling each of its namespaces.
@@ -232,7 +298,7 @@ impl Socket {
     pub fn off(&self, event: &str) -> &Self {
         if let Some(own) = self.0.own.get() {
             // Dropped without the lock: what handlers captured may use the socket.
-            let removed = own.change(|table| table.off(event));
+            let removed = own.table.change(|table| table.off(event));
             drop(removed);
         }
         self
@@ -244,11 +310,52 @@ impl Socket {
         self.change_own(|table| table.on_any(handler))
     }
 
+    /// Removes the handlers that [`on_any`](Self::on_any) added; those of the namespace stay.
+    pub fn off_any(&self) -> &Self {
+        if let Some(own) = self.0.own.get() {
+            // Dropped without the lock, as above.
+            let removed = own.table.change(Table::off_any);
+            drop(removed);
+        }
+        self
+    }
+
+    /// Adds a middleware for events of this client alone: it decides whether an event is handled. It runs after those of the namespace;
+    /// see [`Namespace::use_event`]. Named `use` in JavaScript. Ignored once the client has left.
+    pub fn use_<M>(&self, middleware: impl Middleware<M, Error>) -> &Self {
+        self.change_extra(|extra| extra.middlewares.push(ErasedMiddleware::new(middleware)))
+    }
+
+    /// Adds a function that is told of every event that is sent to this client, also by a broadcast; see
+    /// [`Namespace::on_any_outgoing`]. Ignored once the client has left.
+    pub fn on_any_outgoing(&self, watcher: impl Fn(&Self, &Payload) + Send + Sync + 'static) -> &Self {
+        self.namespace().set_watched();
+        self.change_extra(|extra| extra.watchers.push(Arc::new(watcher)))
+    }
+
+    /// Removes what [`on_any_outgoing`](Self::on_any_outgoing) added; what the namespace added stays.
+    pub fn off_any_outgoing(&self) -> &Self {
+        if let Some(own) = self.0.own.get() {
+            // Dropped without the lock, as above.
+            let removed = own.extra.change(|extra| std::mem::take(&mut extra.watchers));
+            drop(removed);
+        }
+        self
+    }
+
     fn change_own(&self, change: impl FnOnce(&mut Table<Self>)) -> &Self {
-        let own = self.0.own.get_or_init(Live::default);
-        own.change(|table| {
+        self.0.own.get_or_init(Box::default).table.change(|table| {
             if self.0.left.get().is_none() {
                 change(table);
+            }
+        });
+        self
+    }
+
+    fn change_extra(&self, change: impl FnOnce(&mut Extra)) -> &Self {
+        self.0.own.get_or_init(Box::default).extra.change(|extra| {
+            if self.0.left.get().is_none() {
+                change(extra);
             }
         });
         self
@@ -258,8 +365,9 @@ impl Socket {
     pub(crate) fn forget_handlers(&self) {
         if let Some(own) = self.0.own.get() {
             // Dropped without the lock, as above.
-            let table = own.change(std::mem::take);
-            drop(table);
+            let table = own.table.change(std::mem::take);
+            let extra = own.extra.change(std::mem::take);
+            drop((table, extra));
         }
     }
 }
@@ -281,8 +389,8 @@ impl Peer for Socket {
         &self.0.server.state
     }
 
-    fn report(&self, error: &Error) {
-        self.0.handlers.table.report(self, error);
+    fn report(&self, error: &Error, ack: Option<u64>) -> Option<u64> {
+        self.0.handlers.table.report(self, error, ack)
     }
 }
 

@@ -12,5 +12,6 @@ mod order;
 mod panics;
 mod pressure;
 mod rooms;
+mod sockets;
 mod upgrade;
 mod wake;
