@@ -283,7 +283,8 @@ fn questions(namespace: &Namespace) {
         .on("twice", async |_: Socket| "again")
         .on("fail", async |_: Socket| -> Result<&'static str, Error> { Err(Error::new("fails on purpose")) })
         .on("server-ask", async |socket: Socket, Data((value, ms)): Data<(Value, u64)>| {
-            let answer = socket.emit_with_ack::<Value>("question", &value).timeout(Duration::from_millis(ms));
+            let answer =
+                socket.emit_with_ack::<Value, _>("question", &value).timeout(Duration::from_millis(ms));
             match answer.await {
                 Ok(answer) => json!({ "answer": answer }),
                 Err(AckError::Timeout) => json!({ "error": "timeout" }),
@@ -291,7 +292,7 @@ fn questions(namespace: &Namespace) {
             }
         })
         .on("server-ask-binary", async |socket: Socket, Data(blob): Data<Bytes>| {
-            let answer = socket.emit_with_ack::<Bytes>("question", &blob).timeout(Duration::from_secs(2));
+            let answer = socket.emit_with_ack::<Bytes, _>("question", &blob).timeout(Duration::from_secs(2));
             Data(answer.await.ok())
         });
 }
@@ -373,7 +374,7 @@ async fn ask_room(
     socket: Socket,
     Data((room, value, ms)): Data<(String, Value, u64)>,
 ) -> Result<Value, Error> {
-    let asked = socket.namespace().to(room).emit_with_ack::<String>("question", &value);
+    let asked = socket.namespace().to(room).emit_with_ack::<String, _>("question", &value);
     let responses = asked.timeout(Duration::from_millis(ms)).await?;
     let complete = responses.iter().all(|response| response.result.is_ok());
     let mut answers: Vec<String> =

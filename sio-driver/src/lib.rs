@@ -94,7 +94,10 @@ pub use client::{Attempt, Client, ClientBuilder, ClientSocket, Events, Incoming,
 #[cfg(feature = "tls")]
 pub use client::{Tls, TlsError};
 pub use error::{EmitError, Error, Packet, Rejection};
-pub use handlers::{Ack, Context, Data, Event, FromContext, Handler, IntoReply, Peer, State};
+pub use handlers::{
+    Ack, Asks, Context, Data, Emits, Event, EventHandler, EventName, FromContext, Handler, IntoReply, NoAck,
+    Peer, State, TypedEvent,
+};
 pub use io::Io;
 pub use runtime::{BoxFuture, Runtime, Timer};
 pub use server::{

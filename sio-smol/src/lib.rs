@@ -100,12 +100,13 @@ pub use client::Client;
 pub use runtime::{Smol, SmolTimer};
 pub use server::Server;
 pub use sio_driver::{
-    Ack, AckError, AckResponse, Args, Attempt, Auth, Body, BroadcastWithAck, BufferOverflow, ClientBuilder,
-    ClientSocket, CloseReason, ConnectError, ConnectionError, Context, Cors, Data, DecodeError, Delivery,
-    DisconnectReason, EmitError, EmitWithAck, EncodeError, Error, Event, Events, FromContext, Handler,
-    Handshake, Incoming, IntoReply, IntoRooms, Middleware, Namespace, Operator, Overflow, Packet,
-    PacketError, Payload, Peer, Rejection, Room, ServerBuilder, Socket, SocketBuilder, SocketData, SocketId,
-    State, Str, Transport, TransportError, Volatile,
+    Ack, AckError, AckResponse, Args, Asks, Attempt, Auth, Body, BroadcastWithAck, BufferOverflow,
+    ClientBuilder, ClientSocket, CloseReason, ConnectError, ConnectionError, Context, Cors, Data,
+    DecodeError, Delivery, DisconnectReason, EmitError, EmitWithAck, Emits, EncodeError, Error, Event,
+    EventHandler, EventName, Events, FromContext, Handler, Handshake, Incoming, IntoReply, IntoRooms,
+    Middleware, Namespace, NoAck, Operator, Overflow, Packet, PacketError, Payload, Peer, Rejection, Room,
+    ServerBuilder, Socket, SocketBuilder, SocketData, SocketId, State, Str, Transport, TransportError,
+    Volatile,
 };
 #[cfg(feature = "tls")]
 pub use sio_driver::{Tls, TlsError};

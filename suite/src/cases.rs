@@ -52,7 +52,7 @@ fn server<A: Adapter>() -> A::Server {
 /// All that can be said over a connection.
 async fn talk(client: &sio_driver::Client) {
     client.on("ask", async |_: ClientSocket| 42);
-    let hello = async { client.emit_with_ack::<String>("hello", "world").timeout(PATIENCE).await };
+    let hello = async { client.emit_with_ack::<String, _>("hello", "world").timeout(PATIENCE).await };
     // A client with handlers keeps other events only from the first call on.
     let (greeting, reply) = join(client.recv(), hello).await;
     assert_eq!(reply.as_deref(), Ok("hi world 42"));
@@ -137,7 +137,7 @@ async fn talk_only_here(admin: &sio_driver::Client) {
     let letter = Letter { text: "a".into(), image: Bytes::from_static(b"bc") };
     let back: Letter = root.emit_with_ack("letter", &letter).timeout(PATIENCE).await.expect("an answer");
     assert_eq!((&*back.text, &*back.image), ("A", &b"cb"[..]));
-    let nobody = admin.emit_with_ack::<Letter>("letter", &letter).timeout(SOON).await;
+    let nobody = admin.emit_with_ack::<Letter, _>("letter", &letter).timeout(SOON).await;
     assert_eq!(nobody, Err(AckError::Timeout));
 }
 
@@ -158,7 +158,7 @@ pub async fn rooms<A: Adapter>() {
     for transport in [Transport::Polling, Transport::WebSocket, Transport::WebSocket] {
         let client = A::client(&url).transports([transport]).connect().await.expect("a connection");
         let room = if clients.len() < 2 { "a" } else { "b" };
-        client.emit_with_ack::<bool>("join", room).timeout(PATIENCE).await.expect("an answer");
+        client.emit_with_ack::<bool, _>("join", room).timeout(PATIENCE).await.expect("an answer");
         clients.push(client);
     }
     clients[2].emit("say", &("a", Bytes::from_static(b"one"))).expect("it is connected");
@@ -253,13 +253,13 @@ pub async fn ack_timeout<A: Adapter>() {
         })
         .on("ask", async |socket: Socket| {
             let began = Instant::now();
-            let answer = socket.emit_with_ack::<u32>("nobody listens", &()).timeout(SOON).await;
+            let answer = socket.emit_with_ack::<u32, _>("nobody listens", &()).timeout(SOON).await;
             answer == Err(AckError::Timeout) && began.elapsed() >= SOON
         });
     let url = serve::<A>(&io).await;
     let client = A::connect(&url).await.expect("a connection");
     let began = Instant::now();
-    let answer = client.emit_with_ack::<u32>("never", &()).timeout(SOON).await;
+    let answer = client.emit_with_ack::<u32, _>("never", &()).timeout(SOON).await;
     assert_eq!(answer, Err(AckError::Timeout));
     assert!(began.elapsed() >= SOON, "{:?}", began.elapsed());
     let timed_out: bool = client.emit_with_ack("ask", &()).timeout(PATIENCE).await.expect("an answer");

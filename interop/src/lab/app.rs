@@ -98,7 +98,7 @@ impl App {
             "ask" => {
                 let command = parse()?;
                 let asked =
-                    self.find(&command.id)?.emit_with_ack::<All>(&command.event, &Revived(&command.args));
+                    self.find(&command.id)?.emit_with_ack::<All, _>(&command.event, &Revived(&command.args));
                 match asked.timeout(Duration::from_millis(command.timeout)).await {
                     Ok(All(answers)) => json!({ "answers": answers }),
                     Err(AckError::Timeout) => json!({ "error": "timeout" }),
@@ -233,7 +233,8 @@ fn server(options: &Options, lab: Lab) -> Server {
             Ok(())
         })
         .on("ask-me", async |socket: Socket, Data((value, ms)): Data<(Value, u64)>| {
-            let answer = socket.emit_with_ack::<Value>("question", &value).timeout(Duration::from_millis(ms));
+            let answer =
+                socket.emit_with_ack::<Value, _>("question", &value).timeout(Duration::from_millis(ms));
             match answer.await {
                 Ok(answer) => json!({ "answer": answer }),
                 Err(AckError::Timeout) => json!({ "error": "timeout" }),
@@ -241,7 +242,7 @@ fn server(options: &Options, lab: Lab) -> Server {
             }
         })
         .on("ask-me-binary", async |socket: Socket, Data(bytes): Data<Bytes>| {
-            let answer = socket.emit_with_ack::<Bytes>("question", &bytes).timeout(Duration::from_secs(5));
+            let answer = socket.emit_with_ack::<Bytes, _>("question", &bytes).timeout(Duration::from_secs(5));
             Data(answer.await.ok())
         })
         .on("join", async |socket: Socket, Data(room): Data<String>| {

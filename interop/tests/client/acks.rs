@@ -19,25 +19,29 @@ async fn have_values(side: Side, way: Way) {
     let three = ask::<(u32, String, Value)>(&client, "three", &()).await;
     assert_eq!(three, (1, "two".to_owned(), json!({ "three": [3] })));
     ask::<()>(&client, "nothing", &()).await;
-    let wrong = client.emit_with_ack::<u32>("pair", "text").timeout(LIMIT).await;
+    let wrong = client.emit_with_ack::<u32, _>("pair", "text").timeout(LIMIT).await;
     assert!(matches!(wrong, Err(AckError::Data(_))), "{wrong:?}");
     client.close().await;
 }
 
 async fn time_out(side: Side, way: Way) {
     let client = way.connect(way.builder(shared(side).await.url())).await;
-    let silent = client.emit_with_ack::<Value>("silent", &1).timeout(Duration::from_millis(50)).await;
+    let silent = client.emit_with_ack::<Value, _>("silent", &1).timeout(Duration::from_millis(50)).await;
     assert_eq!(silent, Err(AckError::Timeout));
     let client =
         way.connect(way.builder(shared(side).await.url()).ack_timeout(Duration::from_millis(50))).await;
-    assert_eq!(client.emit_with_ack::<Value>("silent", &1).await, Err(AckError::Timeout), "the client's own");
+    assert_eq!(
+        client.emit_with_ack::<Value, _>("silent", &1).await,
+        Err(AckError::Timeout),
+        "the client's own"
+    );
     client.close().await;
 }
 
 async fn come_late(side: Side, way: Way) {
     let client = way.connect(way.builder(shared(side).await.url())).await;
     let late =
-        client.emit_with_ack::<String>("late", &("late", 300)).timeout(Duration::from_millis(50)).await;
+        client.emit_with_ack::<String, _>("late", &("late", 300)).timeout(Duration::from_millis(50)).await;
     assert_eq!(late, Err(AckError::Timeout));
     // The late one arrives meanwhile, and is nobody's.
     assert_eq!(ask::<String>(&client, "late", &("in time", 600)).await, "in time");
@@ -50,7 +54,7 @@ async fn end_with_the_connection(side: Side, way: Way) {
     let client = way.connect(way.builder(lab.url())).await;
     let asked = tokio::spawn({
         let client = client.clone();
-        async move { client.emit_with_ack::<Value>("silent", &1).timeout(LIMIT).await }
+        async move { client.emit_with_ack::<Value, _>("silent", &1).timeout(LIMIT).await }
     });
     // Behind the question, so that this one has been sent.
     yield_now().await;
@@ -59,7 +63,7 @@ async fn end_with_the_connection(side: Side, way: Way) {
     let answer = within("the end", asked).await.expect("no panic");
     assert!(matches!(answer, Err(AckError::Disconnected)), "{answer:?}");
     client.close().await;
-    let closed = client.emit_with_ack::<Value>("sum", &(1, 2)).timeout(LIMIT).await;
+    let closed = client.emit_with_ack::<Value, _>("sum", &(1, 2)).timeout(LIMIT).await;
     assert!(matches!(closed, Err(AckError::Emit(EmitError::Disconnected))), "{closed:?}");
 }
 

@@ -90,7 +90,7 @@ pub(crate) async fn ask<T: DeserializeOwned + 'static>(
     event: &str,
     args: &(impl sio_tokio::Args + ?Sized),
 ) -> T {
-    let answer = client.emit_with_ack::<T>(event, args).timeout(LIMIT).await;
+    let answer = client.emit_with_ack::<T, _>(event, args).timeout(LIMIT).await;
     answer.unwrap_or_else(|error| panic!("{event}: {error}"))
 }
 

@@ -32,7 +32,7 @@ async fn send(client: &Client, lab: &Lab) -> Report {
     for seq in 0..COUNT - 1 {
         client.emit("item", &seq).expect("emit");
     }
-    let last = client.emit_with_ack::<u64>("item", &(COUNT - 1));
+    let last = client.emit_with_ack::<u64, _>("item", &(COUNT - 1));
     let last = tokio::time::timeout(Duration::from_secs(100), last).await.expect("the last answer in time");
     assert_eq!(last, Ok(COUNT - 1));
     let report = report(&lab.seen("item").await, COUNT);

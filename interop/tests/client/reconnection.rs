@@ -219,7 +219,7 @@ async fn answers_after_all(side: Side, way: Way) {
     watch.disconnected().await;
     let asked = tokio::spawn({
         let client = client.clone();
-        async move { client.emit_with_ack::<i64>("sum", &(20, 22)).timeout(LIMIT).await }
+        async move { client.emit_with_ack::<i64, _>("sum", &(20, 22)).timeout(LIMIT).await }
     });
     watch.attempt_failed().await;
     lab.start_again().await;

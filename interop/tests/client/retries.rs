@@ -50,7 +50,7 @@ async fn run(lab: &Lab, way: Way, rules: Value) -> Report {
     for seq in 0..COUNT - 1 {
         client.emit("item", &seq).expect("emit");
     }
-    let last = client.emit_with_ack::<u64>("item", &(COUNT - 1));
+    let last = client.emit_with_ack::<u64, _>("item", &(COUNT - 1));
     let last = tokio::time::timeout(Duration::from_secs(60), last).await.expect("the last answer in time");
     assert_eq!(last, Ok(COUNT - 1));
     client.close().await;
@@ -90,7 +90,7 @@ async fn server_restarts(side: Side, way: Way) {
     lab.log().until("item", |items| items.len() > 20).await;
     lab.restart().await;
     watch.connected().await;
-    let last = client.emit_with_ack::<u64>("item", &500);
+    let last = client.emit_with_ack::<u64, _>("item", &500);
     let last = tokio::time::timeout(Duration::from_secs(60), last).await.expect("the last answer in time");
     assert_eq!(last, Ok(500));
     within("close", client.close()).await;

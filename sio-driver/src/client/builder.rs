@@ -23,7 +23,7 @@ use crate::client::requests::{Network, Plan, Requests};
 use crate::client::socket::{ClientSocket, SocketInner};
 use crate::client::{Client, add_socket};
 use crate::error::Error;
-use crate::handlers::{Handler, Live, States, Table};
+use crate::handlers::{EventHandler, EventName, Handler, Live, States, Table};
 use crate::runtime::{BoxFuture, Runtime};
 
 /// What every namespace has for itself.
@@ -103,15 +103,23 @@ macro_rules! settings_of_a_socket {
 
         /// See [`ClientSocket::on`]. Added here, it is there before the first event.
         #[must_use]
-        pub fn on<M>(mut self, event: impl Into<String>, handler: impl Handler<M, ClientSocket>) -> Self {
-            self.settings().table.on(event.into(), handler);
+        pub fn on<E: EventName, M>(
+            mut self,
+            event: E,
+            handler: impl EventHandler<E, M, ClientSocket>,
+        ) -> Self {
+            self.settings().table.on(event, handler);
             self
         }
 
         /// See [`ClientSocket::once`].
         #[must_use]
-        pub fn once<M>(mut self, event: impl Into<String>, handler: impl Handler<M, ClientSocket>) -> Self {
-            self.settings().table.once(event.into(), handler);
+        pub fn once<E: EventName, M>(
+            mut self,
+            event: E,
+            handler: impl EventHandler<E, M, ClientSocket>,
+        ) -> Self {
+            self.settings().table.once(event, handler);
             self
         }
 

@@ -9,6 +9,7 @@ use crate::ack::{AckError, Answers, EmitWithAck};
 use crate::client::socket::ClientSocket;
 use crate::encode::encode;
 use crate::error::EmitError;
+use crate::handlers::Emits;
 use crate::runtime::BoxFuture;
 
 impl<T: DeserializeOwned + 'static> IntoFuture for EmitWithAck<T, ClientSocket> {
@@ -45,8 +46,8 @@ impl Volatile<'_> {
     ///
     /// # Errors
     /// As for [`ClientSocket::emit`], without `Full`.
-    pub fn emit<A: Args + ?Sized>(self, event: &str, args: &A) -> Result<bool, EmitError> {
-        let packet = encode(|encoder| encoder.event(self.0.namespace(), None, event, args))?;
+    pub fn emit<A: Args + ?Sized>(self, event: impl Emits<A>, args: &A) -> Result<bool, EmitError> {
+        let packet = encode(|encoder| encoder.event(self.0.namespace(), None, event.as_name(), args))?;
         let emitted = self.0.submit(Emit { volatile: true, ..Emit::new(packet) })?;
         Ok(emitted != Emitted::Dropped)
     }

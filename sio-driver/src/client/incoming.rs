@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use sio_proto::socket::payload::DecodeError;
 use sio_proto::socket::{AckId, Args, ClientConnEvent, Payload};
 
 use crate::client::core::{Wait, Wish};
 use crate::client::socket::ClientSocket;
 use crate::error::EmitError;
-use crate::handlers::acknowledge;
+use crate::handlers::{TypedEvent, acknowledge};
 
 /// An event from the server: [`ClientSocket::recv`].
 #[derive(Debug)]
@@ -51,6 +52,28 @@ impl Incoming {
     /// If they do not parse as `T`.
     pub fn data<'de, T: Deserialize<'de>>(&'de self) -> Result<T, DecodeError> {
         self.payload.deserialize()
+    }
+
+    /// What a typed event carries, if this is such an event.
+    ///
+    /// ```
+    /// # use sio_driver::{ClientSocket, Error, events};
+    /// events! { Said = "said"(String); Left = "left"(u32, String); }
+    ///
+    /// # async fn run(client: ClientSocket) -> Result<(), Error> {
+    /// while let Some(event) = client.recv().await {
+    ///     if let Some(text) = event.get(Said) {
+    ///         println!("{}", text?);
+    ///     } else if let Some(left) = event.get(Left) {
+    ///         let (number, name) = left?;
+    ///         println!("{name} ({number}) has left");
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get<E: TypedEvent<Data: DeserializeOwned>>(&self, _: E) -> Option<Result<E::Data, DecodeError>> {
+        (self.name() == E::NAME).then(|| self.payload.deserialize())
     }
 
     /// The arguments as they came.

@@ -19,7 +19,10 @@ use crate::client::hooks::{Hook, Hooks};
 use crate::client::incoming::{Events, Incoming};
 use crate::encode::encode;
 use crate::error::{EmitError, Error, Packet, Rejection};
-use crate::handlers::{Context, FromContext, Handler, Live, Peer, Side, States, Table, What};
+use crate::handlers::{
+    Asks, Context, Emits, EventHandler, EventName, FromContext, Handler, Live, Peer, Side, States, Table,
+    What,
+};
 
 /// A client in one namespace. Cloning gives another handle to the same.
 ///
@@ -167,9 +170,9 @@ impl ClientSocket {
     ///
     /// # Errors
     /// [`EmitError::Full`] if too much waits already, and the others of [`EmitError`].
-    pub fn emit<A: Args + ?Sized>(&self, event: &str, args: &A) -> Result<(), EmitError> {
+    pub fn emit<A: Args + ?Sized>(&self, event: impl Emits<A>, args: &A) -> Result<(), EmitError> {
         let ack = self.inner.retries.then(|| self.next_ack_id());
-        let packet = encode(|encoder| encoder.event(&self.inner.name, ack, event, args))?;
+        let packet = encode(|encoder| encoder.event(&self.inner.name, ack, event.as_name(), args))?;
         self.submit(Emit { ack, ..Emit::new(packet) }).map(|_| ())
     }
 
@@ -177,7 +180,7 @@ impl ClientSocket {
     ///
     /// # Errors
     /// Those of `emit`, without `Full`.
-    pub async fn emit_wait<A: Args + ?Sized>(&self, event: &str, args: &A) -> Result<(), EmitError> {
+    pub async fn emit_wait<A: Args + ?Sized>(&self, event: impl Emits<A>, args: &A) -> Result<(), EmitError> {
         let mut result = self.emit(event, args);
         while let Err(EmitError::Full(packet)) = result {
             self.ready().await;
@@ -191,9 +194,13 @@ impl ClientSocket {
     /// ```ignore
     /// let answer: String = socket.emit_with_ack("question", "?").timeout(Duration::from_secs(5)).await?;
     /// ```
-    pub fn emit_with_ack<T>(&self, event: &str, args: &(impl Args + ?Sized)) -> EmitWithAck<T, Self> {
+    pub fn emit_with_ack<T, A: Args + ?Sized>(
+        &self,
+        event: impl Asks<A, T>,
+        args: &A,
+    ) -> EmitWithAck<T, Self> {
         let id = self.next_ack_id();
-        let packet = encode(|encoder| encoder.event(&self.inner.name, Some(id), event, args));
+        let packet = encode(|encoder| encoder.event(&self.inner.name, Some(id), event.as_name(), args));
         let packet = packet.map(|packet| (id, packet)).map_err(EmitError::from);
         EmitWithAck { socket: self.clone(), packet, timeout: None, answer: PhantomData }
     }
@@ -287,23 +294,21 @@ impl ClientSocket {
     /// Adds a handler for an event. It takes the same extractors as a server's, with [`ClientSocket`] in place of `Socket`; the value
     /// that it returns is the acknowledgement. Several for one event run one after another; events of a namespace are handled one after
     /// another, in order.
-    pub fn on<M>(&self, event: impl Into<String>, handler: impl Handler<M, Self>) -> &Self {
-        let event = event.into();
+    pub fn on<E: EventName, M>(&self, event: E, handler: impl EventHandler<E, M, Self>) -> &Self {
         self.inner.table.change(|table| table.on(event, handler));
         self
     }
 
     /// Adds a handler that is called once.
-    pub fn once<M>(&self, event: impl Into<String>, handler: impl Handler<M, Self>) -> &Self {
-        let event = event.into();
+    pub fn once<E: EventName, M>(&self, event: E, handler: impl EventHandler<E, M, Self>) -> &Self {
         self.inner.table.change(|table| table.once(event, handler));
         self
     }
 
     /// Removes the handlers for an event.
-    pub fn off(&self, event: &str) -> &Self {
+    pub fn off(&self, event: impl EventName) -> &Self {
         // Dropped without the lock: what handlers captured may use the socket.
-        drop(self.inner.table.change(|table| table.off(event)));
+        drop(self.inner.table.change(|table| table.off(event.as_name())));
         self
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 
-use super::{Context, FromContext, IntoReply, Peer};
+use super::{Context, EventHandler, FromContext, IntoReply, Peer};
 use crate::Socket;
 use crate::error::{Error, Rejection};
 use crate::runtime::BoxFuture;
@@ -52,7 +52,7 @@ macro_rules! handlers {
                 let ack = context.take_ack();
                 let socket = context.socket;
                 match future {
-                    Ok(future) => Box::pin(answer(future, socket, ack)),
+                    Ok(future) => Box::pin(answer_with(future, socket, ack, Out::into_reply)),
                     Err(error) => {
                         Box::pin(ready(socket.report(&error, ack)))
                     }
@@ -77,15 +77,17 @@ pub(crate) async fn finish<Fut: Future>(future: Fut) -> Result<Fut::Output, Erro
     AssertUnwindSafe(future).catch_unwind().await.map_err(|cause| Error::panicked(&*cause))
 }
 
-/// Makes a handler's result the acknowledgement. Gives `ack` back if it was not used.
-async fn answer<S: Peer, Fut>(future: Fut, socket: S, ack: Option<u64>) -> Option<u64>
-where
-    Fut: Future,
-    Fut::Output: IntoReply,
-{
+type Reply<T, S> = fn(T, &S, Option<u64>) -> Result<Option<u64>, Error>;
+
+/// Makes a handler's result the acknowledgement, by `reply`. Gives `ack` back if it was not used.
+pub(super) async fn answer_with<S: Peer, Fut: Future>(
+    future: Fut,
+    socket: S,
+    ack: Option<u64>,
+    reply: Reply<Fut::Output, S>,
+) -> Option<u64> {
     let result = finish(future).await;
-    let replied =
-        result.and_then(|value| catch(|| value.into_reply(&socket, ack)).and_then(|replied| replied));
+    let replied = result.and_then(|value| catch(|| reply(value, &socket, ack)).and_then(|replied| replied));
     replied.unwrap_or_else(|error| socket.report(&error, ack))
 }
 
@@ -94,6 +96,10 @@ pub(crate) struct Erased<S>(Arc<dyn Fn(Context<S>) -> BoxFuture<Option<u64>> + S
 
 impl<S: 'static> Erased<S> {
     pub(crate) fn new<M>(handler: impl Handler<M, S>) -> Self {
+        Self(Arc::new(move |context| handler.call(context)))
+    }
+
+    pub(crate) fn of_event<E, M>(handler: impl EventHandler<E, M, S>) -> Self {
         Self(Arc::new(move |context| handler.call(context)))
     }
 

@@ -27,6 +27,7 @@ mod reply;
 mod table;
 #[cfg(test)]
 mod tests;
+mod typed;
 
 pub use context::Context;
 pub(crate) use context::What;
@@ -39,3 +40,4 @@ pub use peer::Peer;
 pub(crate) use peer::{Side, States};
 pub use reply::IntoReply;
 pub(crate) use table::{Live, Table, find};
+pub use typed::{Asks, Emits, EventHandler, EventName, NoAck, TypedEvent};

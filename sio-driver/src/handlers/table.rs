@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use sio_proto::socket::{Args, Payload};
 
-use super::{Context, Erased, Handler, Peer, What, acknowledge, catch};
+use super::{Context, Erased, EventHandler, EventName, Handler, Peer, What, acknowledge, catch};
 use crate::error::{EmitError, Error};
 use crate::runtime::BoxFuture;
 
@@ -30,16 +30,16 @@ pub(crate) struct Entry<S> {
 }
 
 impl<S: Peer> Table<S> {
-    pub(crate) fn on<M>(&mut self, event: String, handler: impl Handler<M, S>) {
-        self.add(event, Entry { handler: Erased::new(handler), used: None });
+    pub(crate) fn on<E: EventName, M>(&mut self, event: E, handler: impl EventHandler<E, M, S>) {
+        self.add(event, Entry { handler: Erased::of_event(handler), used: None });
     }
 
-    pub(crate) fn once<M>(&mut self, event: String, handler: impl Handler<M, S>) {
-        self.add(event, Entry { handler: Erased::new(handler), used: Some(Arc::default()) });
+    pub(crate) fn once<E: EventName, M>(&mut self, event: E, handler: impl EventHandler<E, M, S>) {
+        self.add(event, Entry { handler: Erased::of_event(handler), used: Some(Arc::default()) });
     }
 
-    fn add(&mut self, event: String, entry: Entry<S>) {
-        self.events.entry(event).or_default().push(entry);
+    fn add(&mut self, event: impl EventName, entry: Entry<S>) {
+        self.events.entry(event.as_name().into()).or_default().push(entry);
     }
 
     /// Gives what was removed, to be dropped without a lock: what handlers captured may use the socket.

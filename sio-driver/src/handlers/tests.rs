@@ -108,7 +108,7 @@ impl FromContext<Self> for Tester {
 fn handlers_of_another_side() {
     let mut table = Table::default();
     table.on(
-        "all".into(),
+        "all",
         async |peer: Tester,
                Data((one, two)): Data<(i32, String)>,
                State(state): State<&'static str>,
@@ -117,12 +117,12 @@ fn handlers_of_another_side() {
             "answer"
         },
     );
-    table.on("ack".into(), async |ack: Ack, payload: Payload| {
+    table.on("ack", async |ack: Ack, payload: Payload| {
         assert!(ack.is_wanted());
         ack.send(&payload).map_err(Error::from)
     });
-    table.on("bad".into(), async |Data(_): Data<(String, bool)>| ());
-    table.on("why".into(), async |_: DisconnectReason| ());
+    table.on("bad", async |Data(_): Data<(String, bool)>| ());
+    table.on("why", async |_: DisconnectReason| ());
     table.on_error(|peer: &Tester, error| peer.push(format!("error: {error}")));
     let tester = Tester::new(table);
     assert_eq!(tester.handle("all"), ["1 b state all", r#"ack 7: 43/test,7["answer"]"#, "left None"]);
@@ -137,9 +137,9 @@ fn handlers_of_another_side() {
 #[test]
 fn handlers_come_and_go() {
     let mut table = Table::default();
-    table.once("x".into(), async |peer: Tester| peer.push("once"));
-    table.on("x".into(), async |peer: Tester| peer.push("on"));
-    table.once("y".into(), async || 1);
+    table.once("x", async |peer: Tester| peer.push("once"));
+    table.on("x", async |peer: Tester| peer.push("on"));
+    table.once("y", async || 1);
     let tester = Tester::new(table);
     assert_eq!(tester.handle("x"), ["once", "on", "left Some(7)"]);
     assert_eq!(tester.handle("x"), ["on", "left Some(7)"]);
@@ -270,4 +270,68 @@ fn lanes() {
         ]
     );
     assert!(lanes.is_empty() && waiting.is_empty());
+}
+
+mod typed {
+    use super::*;
+    use crate::events;
+
+    events! {
+        /// With a value.
+        Add = "add"(u32, String) -> (u32, bool);
+        Bare = "bare"();
+        Note = "note"(Value);
+        Done = "done"() -> ();
+    }
+
+    fn handled(set_up: impl FnOnce(&mut Table<Tester>), event: &str) -> Vec<String> {
+        let mut table = Table::default();
+        set_up(&mut table);
+        Tester::new(table).handle(event)
+    }
+
+    #[test]
+    fn data_and_answer() {
+        let answered = handled(
+            |table| table.on(Add, async |_: Tester, (n, text): (u32, String)| (n + 1, text == "b")),
+            "add",
+        );
+        assert_eq!(answered, [r#"ack 7: 43/test,7[2,true]"#, "left None"]);
+        let answered = handled(|table| table.on(Add, async |_: (u32, String)| Ok((0, false))), "add");
+        assert_eq!(answered, [r#"ack 7: 43/test,7[0,false]"#, "left None"]);
+    }
+
+    #[test]
+    fn no_answer_or_an_empty_one() {
+        let answered = handled(
+            |table| table.on(Note, async |socket: Tester, note: Value| socket.push(note.to_string())),
+            "note",
+        );
+        assert_eq!(answered, ["1", "left Some(7)"]);
+        let answered =
+            handled(|table| table.on(Bare, async |socket: Tester, (): ()| socket.push("bare")), "bare");
+        assert_eq!(answered, ["bare", "left Some(7)"]);
+        let answered = handled(|table| table.once(Done, async |(): ()| ()), "done");
+        assert_eq!(answered, ["ack 7: 43/test,7[]", "left None"]);
+    }
+
+    #[test]
+    fn failures_are_reported() {
+        let set_up = |table: &mut Table<Tester>| {
+            table.on_error(|tester: &Tester, error| tester.push(error.to_string()));
+            table.on(Add, async |_: (u32, String)| Err(Error::new("no")));
+            table.ack_errors(|error| error.to_string());
+        };
+        assert_eq!(handled(set_up, "add"), ["no", r#"ack 7: 43/test,7["no"]"#, "left None"]);
+        let wrong = |table: &mut Table<Tester>| {
+            table.on_error(|tester: &Tester, error| tester.push(error.to_string()));
+            table.on("add", async || ());
+            table.on(Swapped, async |_: (String, u32)| ());
+        };
+        let [report, left] = &handled(wrong, "add")[..] else { panic!("a report") };
+        assert!(report.starts_with("arguments of \"add\": "), "{report}");
+        assert_eq!(left, "left Some(7)");
+    }
+
+    events! { Swapped = "add"(String, u32); }
 }

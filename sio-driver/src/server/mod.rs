@@ -34,7 +34,7 @@ use sio_proto::server::{Config, Delivery};
 use sio_proto::socket::Args;
 
 use crate::error::EmitError;
-use crate::handlers::States;
+use crate::handlers::{Emits, States};
 use crate::wakers::enlist;
 use closing::{Closing, Stage};
 use shard::Shard;
@@ -149,7 +149,7 @@ impl Server {
     ///
     /// # Errors
     /// [`EmitError::Encode`] only.
-    pub fn emit<A: Args + ?Sized>(&self, event: &str, args: &A) -> Result<Delivery, EmitError> {
+    pub fn emit<A: Args + ?Sized>(&self, event: impl Emits<A>, args: &A) -> Result<Delivery, EmitError> {
         self.of("/").emit(event, args)
     }
 

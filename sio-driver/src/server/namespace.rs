@@ -10,7 +10,7 @@ use sio_proto::server::Delivery;
 use sio_proto::socket::{Args, Payload};
 
 use crate::error::{EmitError, Error};
-use crate::handlers::{Erased, Handler, Live, Table};
+use crate::handlers::{Emits, Erased, EventHandler, EventName, Handler, Live, Table};
 use crate::server::middleware::ErasedMiddleware;
 use crate::server::outgoing::Watcher;
 use crate::server::shard::Shard;
@@ -152,8 +152,8 @@ impl Namespace {
 
     /// Adds a handler for an event. Several for one event run one after another; the first value returned is the
     /// acknowledgement.
-    pub fn on<M>(&self, event: impl Into<String>, handler: impl Handler<M>) -> &Self {
-        self.change(|handlers| handlers.table.on(event.into(), handler))
+    pub fn on<E: EventName, M>(&self, event: E, handler: impl EventHandler<E, M>) -> &Self {
+        self.change(|handlers| handlers.table.on(event, handler))
     }
 
     /// Adds a handler for every event, before the event's own handlers; also for events that have none.
@@ -203,7 +203,7 @@ impl Namespace {
     ///
     /// # Errors
     /// [`EmitError::Encode`] only.
-    pub fn emit<A: Args + ?Sized>(&self, event: &str, args: &A) -> Result<Delivery, EmitError> {
+    pub fn emit<A: Args + ?Sized>(&self, event: impl Emits<A>, args: &A) -> Result<Delivery, EmitError> {
         self.everyone().emit(event, args)
     }
 

@@ -12,6 +12,7 @@ use sio_proto::socket::Args;
 use crate::ack::Answers;
 use crate::encode::encode;
 use crate::error::EmitError;
+use crate::handlers::{Asks, Emits};
 use crate::server::acks::{ClientAnswer, Slot};
 use crate::server::rooms::{IntoRooms, rooms};
 use crate::server::{BroadcastWithAck, Namespace};
@@ -70,19 +71,23 @@ impl Operator {
     ///
     /// # Errors
     /// [`EmitError::Encode`] only.
-    pub fn emit<A: Args + ?Sized>(&self, event: &str, args: &A) -> Result<Delivery, EmitError> {
-        let packet = encode(|encoder| encoder.event(self.namespace.name(), None, event, args))?;
-        self.namespace.watch(&self.scope, event, args);
+    pub fn emit<A: Args + ?Sized>(&self, event: impl Emits<A>, args: &A) -> Result<Delivery, EmitError> {
+        let packet = encode(|encoder| encoder.event(self.namespace.name(), None, event.as_name(), args))?;
+        self.namespace.watch(&self.scope, event.as_name(), args);
         let broadcast = Broadcast { packet, volatile: self.volatile, ack: None };
         Ok(self.apply(&Op::Broadcast(broadcast)))
     }
 
     /// Sends an event to all of them, and collects their acknowledgements when awaited: each client's answer, or why there is
     /// none. Clients that answer in time are in the list also if others do not.
-    pub fn emit_with_ack<T>(&self, event: &str, args: &(impl Args + ?Sized)) -> BroadcastWithAck<T> {
+    pub fn emit_with_ack<T, A: Args + ?Sized>(
+        &self,
+        event: impl Asks<A, T>,
+        args: &A,
+    ) -> BroadcastWithAck<T> {
         let id = self.namespace.next_ack_id();
-        let packet = encode(|encoder| encoder.event(self.namespace.name(), Some(id), event, args));
-        self.namespace.watch(&self.scope, event, args);
+        let packet = encode(|encoder| encoder.event(self.namespace.name(), Some(id), event.as_name(), args));
+        self.namespace.watch(&self.scope, event.as_name(), args);
         BroadcastWithAck {
             operator: self.clone(),
             packet: packet.map(|packet| (id, packet)).map_err(EmitError::from),

@@ -17,7 +17,7 @@ use sio_proto::{SocketId, Str};
 use crate::ack::{Answers, EmitWithAck};
 use crate::encode::encode;
 use crate::error::{EmitError, Error, Packet};
-use crate::handlers::{Handler, Live, Peer, States, Table};
+use crate::handlers::{Asks, Emits, EventHandler, EventName, Handler, Live, Peer, States, Table};
 use crate::server::acks::{ClientAnswer, Slot};
 use crate::server::data::DataCell;
 use crate::server::middleware::ErasedMiddleware;
@@ -133,9 +133,9 @@ impl Socket {
     ///
     /// # Errors
     /// [`EmitError::Full`] if the client reads too slowly, and the others of [`EmitError`].
-    pub fn emit<A: Args + ?Sized>(&self, event: &str, args: &A) -> Result<(), EmitError> {
-        let packet = encode(|encoder| encoder.event(self.0.namespace.name(), None, event, args))?;
-        self.watch(event, args);
+    pub fn emit<A: Args + ?Sized>(&self, event: impl Emits<A>, args: &A) -> Result<(), EmitError> {
+        let packet = encode(|encoder| encoder.event(self.0.namespace.name(), None, event.as_name(), args))?;
+        self.watch(event.as_name(), args);
         self.send_packet(packet.into())
     }
 
@@ -143,7 +143,7 @@ impl Socket {
     ///
     /// # Errors
     /// Those of `emit`, without `Full`.
-    pub async fn emit_wait<A: Args + ?Sized>(&self, event: &str, args: &A) -> Result<(), EmitError> {
+    pub async fn emit_wait<A: Args + ?Sized>(&self, event: impl Emits<A>, args: &A) -> Result<(), EmitError> {
         let mut result = self.emit(event, args);
         while let Err(EmitError::Full(packet)) = result {
             self.ready().await;
@@ -157,10 +157,11 @@ impl Socket {
     /// ```ignore
     /// let answer: String = socket.emit_with_ack("question", "?").timeout(Duration::from_secs(5)).await?;
     /// ```
-    pub fn emit_with_ack<T>(&self, event: &str, args: &(impl Args + ?Sized)) -> EmitWithAck<T> {
+    pub fn emit_with_ack<T, A: Args + ?Sized>(&self, event: impl Asks<A, T>, args: &A) -> EmitWithAck<T> {
         let id = self.0.namespace.next_ack_id();
-        let packet = encode(|encoder| encoder.event(self.0.namespace.name(), Some(id), event, args));
-        self.watch(event, args);
+        let packet =
+            encode(|encoder| encoder.event(self.0.namespace.name(), Some(id), event.as_name(), args));
+        self.watch(event.as_name(), args);
         EmitWithAck {
             socket: self.clone(),
             packet: packet.map(|packet| (id, packet)).map_err(EmitError::from),
@@ -285,20 +286,20 @@ impl Socket {
 
     /// Adds a handler for events of this client alone. It runs after the namespace's handlers for the same event. Ignored once
     /// the client has left.
-    pub fn on<M>(&self, event: impl Into<String>, handler: impl Handler<M>) -> &Self {
-        self.change_own(|table| table.on(event.into(), handler))
+    pub fn on<E: EventName, M>(&self, event: E, handler: impl EventHandler<E, M>) -> &Self {
+        self.change_own(|table| table.on(event, handler))
     }
 
     /// As [`on`](Self::on), but the handler is called for one event at most: the next one. Arguments that do not parse use it up.
-    pub fn once<M>(&self, event: impl Into<String>, handler: impl Handler<M>) -> &Self {
-        self.change_own(|table| table.once(event.into(), handler))
+    pub fn once<E: EventName, M>(&self, event: E, handler: impl EventHandler<E, M>) -> &Self {
+        self.change_own(|table| table.once(event, handler))
     }
 
     /// Removes the handlers that [`on`](Self::on) and [`once`](Self::once) added for this event; those of the namespace stay.
-    pub fn off(&self, event: &str) -> &Self {
+    pub fn off(&self, event: impl EventName) -> &Self {
         if let Some(own) = self.0.own.get() {
             // Dropped without the lock: what handlers captured may use the socket.
-            let removed = own.table.change(|table| table.off(event));
+            let removed = own.table.change(|table| table.off(event.as_name()));
             drop(removed);
         }
         self

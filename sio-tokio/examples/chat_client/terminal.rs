@@ -144,7 +144,7 @@ async fn join(client: &Client, seat: &SharedSeat, wanted: Seat) -> Result<(), Er
 /// Sends something, and complains if the server does not take it. Does not wait for that: the next line may follow at once, and arrives
 /// after this one.
 fn send<T: Serialize + ?Sized>(spawn: &impl Fn(Task), client: &Client, event: &str, what: &T) {
-    let answer = client.emit_with_ack::<Reply<serde_json::Value>>(event, what).timeout(ANSWER).send();
+    let answer = client.emit_with_ack::<Reply<serde_json::Value>, _>(event, what).timeout(ANSWER).send();
     spawn(Box::pin(async move {
         match answer.await {
             Ok(Reply::Done(_)) => {}

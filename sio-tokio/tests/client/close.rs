@@ -175,7 +175,7 @@ async fn a_handler_that_runs_keeps_the_client() {
         .await
         .unwrap();
     let socket = io.of("/").sockets().remove(0);
-    let asked = socket.emit_with_ack::<String>("work", &()).send();
+    let asked = socket.emit_with_ack::<String, _>("work", &()).send();
     settle().await;
     drop(client);
     assert_eq!(asked.await.as_deref(), Ok("done"));
@@ -219,7 +219,7 @@ fn the_runtime_ends_first() {
     let (client, asked) = runtime.block_on(async {
         net.serve(&io);
         let client = net.ws().connect().await.unwrap();
-        let asked = client.emit_with_ack::<()>("never", &()).send();
+        let asked = client.emit_with_ack::<(), _>("never", &()).send();
         settle().await;
         (client, asked)
     });
@@ -293,7 +293,7 @@ fn other_threads() {
             std::thread::spawn(move || {
                 for n in 0..500 {
                     client.volatile().emit("n", &n).unwrap();
-                    assert_eq!(block_on(async { client.emit_with_ack::<u32>("n", &n).await }), Ok(n));
+                    assert_eq!(block_on(async { client.emit_with_ack::<u32, _>("n", &n).await }), Ok(n));
                 }
             })
         })

@@ -185,7 +185,7 @@ async fn several_namespaces_over_one_connection() {
         .unwrap();
     for (socket, name) in [(&admin, "/admin"), (&news, "/news"), (&**client, "/")] {
         socket.connected().await.unwrap();
-        assert_eq!(socket.emit_with_ack::<String>("where", &()).await.unwrap(), name);
+        assert_eq!(socket.emit_with_ack::<String, _>("where", &()).await.unwrap(), name);
     }
     io.of("/news").emit("first", &()).unwrap();
     until(|| log.len() == 1).await;
@@ -371,7 +371,7 @@ async fn closed_for_good() {
     client.connect();
     assert_eq!(client.emit("late", &()), Err(EmitError::Disconnected));
     assert_eq!(client.volatile().emit("late", &()), Err(EmitError::Disconnected));
-    assert!(client.emit_with_ack::<()>("late", &()).await.is_err());
+    assert!(client.emit_with_ack::<(), _>("late", &()).await.is_err());
     assert!(client.connected().await.is_err());
     assert!(client.recv().await.is_none());
     let other = client.socket("/other");

@@ -71,7 +71,7 @@ async fn a_full_send_buffer_gives_events_back() {
     };
     assert!(n > 3, "{n}");
     let Err(EmitError::Full(packet)) = client.send_packet(packet) else { panic!("there is no room") };
-    assert!(matches!(client.emit_with_ack::<()>("n", &n).await, Err(AckError::Emit(EmitError::Full(_)))));
+    assert!(matches!(client.emit_with_ack::<(), _>("n", &n).await, Err(AckError::Emit(EmitError::Full(_)))));
     let waiting = tokio::spawn({
         let client = client.clone();
         async move { client.emit_wait("n", &(n + 1)).await }
@@ -100,7 +100,7 @@ async fn a_full_send_buffer_drops_the_oldest_if_told_to() {
         net.ws().max_send_buffer(1000).send_buffer_overflow(BufferOverflow::DropOldest).build().unwrap();
     let first = tokio::spawn({
         let client = client.clone();
-        async move { client.emit_with_ack::<String>("n", &0).await }
+        async move { client.emit_with_ack::<String, _>("n", &0).await }
     });
     settle().await;
     for n in 1..1000 {
@@ -135,7 +135,7 @@ async fn the_send_buffer_can_be_cleared() {
     client.clear_send_buffer();
     let asked = tokio::spawn({
         let client = client.clone();
-        async move { client.emit_with_ack::<String>("n", &2).await }
+        async move { client.emit_with_ack::<String, _>("n", &2).await }
     });
     settle().await;
     while client.emit("n", &3).is_ok() {}
@@ -165,7 +165,7 @@ async fn what_cannot_be_sent() {
     let error = client.emit("large", &"x".repeat(2000)).unwrap_err();
     assert!(matches!(error, EmitError::TooLarge { size: 2014, limit: 1000 }), "{error:?}");
     assert!(matches!(
-        client.emit_with_ack::<()>("disconnect", &()).await,
+        client.emit_with_ack::<(), _>("disconnect", &()).await,
         Err(AckError::Emit(EmitError::Encode(_)))
     ));
     assert!(client.is_connected());
@@ -214,19 +214,19 @@ async fn acknowledgements() {
     let (io, gate) = silent();
     let net = Net::to(&io);
     let client = net.ws().connect().await.unwrap();
-    assert_eq!(client.emit_with_ack::<u32>("now", &7).await, Ok(7));
-    assert!(matches!(client.emit_with_ack::<String>("now", &7).await, Err(AckError::Data(_))));
+    assert_eq!(client.emit_with_ack::<u32, _>("now", &7).await, Ok(7));
+    assert!(matches!(client.emit_with_ack::<String, _>("now", &7).await, Err(AckError::Data(_))));
     let begun = Instant::now();
-    let late = client.emit_with_ack::<String>("ask", &()).timeout(3 * SECOND).await;
+    let late = client.emit_with_ack::<String, _>("ask", &()).timeout(3 * SECOND).await;
     assert_eq!((late, begun.elapsed()), (Err(AckError::Timeout), 3 * SECOND));
     gate.notify_one();
     settle().await;
     // The late answer is nobody's, and the next ones are right.
     gate.notify_one();
-    assert_eq!(client.emit_with_ack::<String>("ask", &()).await.as_deref(), Ok("answer"));
+    assert_eq!(client.emit_with_ack::<String, _>("ask", &()).await.as_deref(), Ok("answer"));
 
     for end in ["cut", "leave", "server", "close"] {
-        let asked = client.emit_with_ack::<String>("ask", &()).send();
+        let asked = client.emit_with_ack::<String, _>("ask", &()).send();
         match end {
             "cut" => {
                 settle().await;
@@ -265,12 +265,12 @@ async fn acknowledgements_that_nobody_waits_for_leave_nothing() {
     let client = net.ws().connect().await.unwrap();
     let log = Log::default();
     for n in 0..100 {
-        let asked = client.emit_with_ack::<u32>("now", &n);
+        let asked = client.emit_with_ack::<u32, _>("now", &n);
         drop(timeout(Duration::ZERO, async { asked.await }).await);
-        drop(client.emit_with_ack::<u32>("now", &n).send());
-        drop(client.emit_with_ack::<u32>("now", &n));
+        drop(client.emit_with_ack::<u32, _>("now", &n).send());
+        drop(client.emit_with_ack::<u32, _>("now", &n));
     }
-    assert_eq!(client.emit_with_ack::<u32>("now", &1).await, Ok(1));
+    assert_eq!(client.emit_with_ack::<u32, _>("now", &1).await, Ok(1));
     log.push("");
 }
 
@@ -280,10 +280,10 @@ async fn the_default_time_for_acknowledgements() {
     let net = Net::to(&io);
     let client = net.ws().ack_timeout(2 * SECOND).connect().await.unwrap();
     let begun = Instant::now();
-    let (first, second) =
-        tokio::join!(async { (client.emit_with_ack::<String>("ask", &()).await, begun.elapsed()) }, async {
-            (client.emit_with_ack::<String>("ask", &()).timeout(5 * SECOND).await, begun.elapsed())
-        },);
+    let (first, second) = tokio::join!(
+        async { (client.emit_with_ack::<String, _>("ask", &()).await, begun.elapsed()) },
+        async { (client.emit_with_ack::<String, _>("ask", &()).timeout(5 * SECOND).await, begun.elapsed()) },
+    );
     assert_eq!(first, (Err(AckError::Timeout), 2 * SECOND));
     assert_eq!(second, (Err(AckError::Timeout), 5 * SECOND));
 }
@@ -294,9 +294,9 @@ async fn an_acknowledgement_is_awaited_from_before_the_connection_on() {
     let net = Net::default();
     let client = net.ws().build().unwrap();
     let begun = Instant::now();
-    let late = client.emit_with_ack::<u32>("now", &1).timeout(SECOND / 2).await;
+    let late = client.emit_with_ack::<u32, _>("now", &1).timeout(SECOND / 2).await;
     assert_eq!((late, begun.elapsed()), (Err(AckError::Timeout), SECOND / 2));
-    let asked = client.emit_with_ack::<u32>("now", &2).send();
+    let asked = client.emit_with_ack::<u32, _>("now", &2).send();
     net.serve(&io);
     assert_eq!(asked.await, Ok(2));
 }
@@ -313,7 +313,7 @@ async fn an_acknowledgement_in_a_handler() {
         .on("go", move |socket: sio_tokio::ClientSocket| {
             let log = seen.clone();
             async move {
-                log.push(socket.emit_with_ack::<u32>("now", &3).await?.to_string());
+                log.push(socket.emit_with_ack::<u32, _>("now", &3).await?.to_string());
                 Ok(())
             }
         })
@@ -343,7 +343,7 @@ async fn retries_until_it_is_acknowledged() {
     for n in 0..3 {
         client.emit("n", &n).unwrap();
     }
-    assert_eq!(client.emit_with_ack::<u32>("n", &3).await, Ok(3));
+    assert_eq!(client.emit_with_ack::<u32, _>("n", &3).await, Ok(3));
     assert_eq!(log.take(), ["0", "0", "0", "1", "1", "1", "2", "2", "2", "3", "3", "3"]);
 }
 
@@ -360,9 +360,9 @@ async fn retries_end() {
     let client: Client = net.ws().retries(2).connect().await.unwrap();
     client.emit("bad", &()).unwrap();
     let begun = Instant::now();
-    assert_eq!(client.emit_with_ack::<()>("worse", &()).timeout(SECOND).await, Err(AckError::Timeout));
+    assert_eq!(client.emit_with_ack::<(), _>("worse", &()).timeout(SECOND).await, Err(AckError::Timeout));
     assert_eq!(begun.elapsed(), 33 * SECOND, "3 times 10 s, and 3 times 1 s");
-    assert_eq!(client.emit_with_ack::<u32>("good", &()).await, Ok(1));
+    assert_eq!(client.emit_with_ack::<u32, _>("good", &()).await, Ok(1));
     assert_eq!(log.take(), ["bad", "bad", "bad", "worse", "worse", "worse", "good"]);
     assert_eq!(client.volatile().emit("volatile", &()), Ok(true));
 }
@@ -379,7 +379,7 @@ async fn retries_survive_the_connection() {
             settle().await;
         }
     }
-    assert_eq!(client.emit_with_ack::<String>("n", &50).await.as_deref(), Ok("seen"));
+    assert_eq!(client.emit_with_ack::<String, _>("n", &50).await.as_deref(), Ok("seen"));
     let mut seen = log.take();
     assert!(seen.len() < 70, "{}", seen.len());
     seen.dedup();

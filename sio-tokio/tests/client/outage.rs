@@ -41,7 +41,7 @@ async fn a_server_that_is_restarted_while_events_are_emitted() {
         }
     }
     timeout(PATIENCE, client.connected()).await.unwrap().unwrap();
-    assert_eq!(client.emit_with_ack::<String>("n", &300).await.as_deref(), Ok("seen"));
+    assert_eq!(client.emit_with_ack::<String, _>("n", &300).await.as_deref(), Ok("seen"));
     let expected = (0..=300).flat_map(|n| {
         let between = (n % 100 == 99).then_some(1000 + n);
         std::iter::once(n).chain(between)

@@ -161,7 +161,7 @@ async fn acknowledgements_by_hand() {
     let net = Net::to(&io);
     let client = net.ws().connect().await.unwrap();
     let socket = io.of("/").sockets().remove(0);
-    let asked = tokio::spawn(async move { socket.emit_with_ack::<(u32, String)>("ask", &("x", 1)).await });
+    let asked = tokio::spawn(async move { socket.emit_with_ack::<(u32, String), _>("ask", &("x", 1)).await });
     let mut event = client.recv().await.unwrap();
     assert_eq!(event.data::<(String, u32)>().unwrap(), ("x".into(), 1));
     assert!(event.data::<u32>().is_err());
@@ -173,7 +173,7 @@ async fn acknowledgements_by_hand() {
 
     // Its id means something else on another connection.
     let socket = io.of("/").sockets().remove(0);
-    let asked = socket.emit_with_ack::<u32>("ask", &()).send();
+    let asked = socket.emit_with_ack::<u32, _>("ask", &()).send();
     let mut event = client.recv().await.unwrap();
     net.cut();
     assert!(asked.await.is_err());
@@ -226,7 +226,7 @@ async fn a_client_that_never_listens_stays_alive() {
             io.emit("n", &(n, &filler)).unwrap();
         }
         sleep(60 * SECOND).await;
-        let alive = timeout(PATIENCE, async { client.emit_with_ack::<String>("alive", &()).await });
+        let alive = timeout(PATIENCE, async { client.emit_with_ack::<String, _>("alive", &()).await });
         assert_eq!(alive.await.expect("it reads").as_deref(), Ok("yes"));
         // Who asks late gets the last ones, without a gap.
         let first = client.recv().await.unwrap().data::<(u32, String)>().unwrap().0;
@@ -281,13 +281,16 @@ async fn every_extractor_and_every_result() {
         .on("result", async |Data(ok): Data<bool>| if ok { Ok(1) } else { Err(Error::new("not ok")) })
         .on("bytes", async |Data(bytes): Data<bytes::Bytes>| bytes);
     let (_client, socket) = connected(builder, &io).await;
-    assert_eq!(socket.emit_with_ack::<String>("all", &(1, "x")).await.as_deref(), Ok("/allstatetrue"));
-    assert_eq!(socket.emit_with_ack::<String>("custom", &"x").await.as_deref(), Ok("X"));
-    assert_eq!(socket.emit_with_ack::<(String, String)>("ack", &()).await, Ok(("from".into(), "ack".into())));
-    assert_eq!(socket.emit_with_ack::<(u32, String)>("tuple", &()).await, Ok((1, "two".into())));
-    assert_eq!(socket.emit_with_ack::<u32>("result", &true).await, Ok(1));
+    assert_eq!(socket.emit_with_ack::<String, _>("all", &(1, "x")).await.as_deref(), Ok("/allstatetrue"));
+    assert_eq!(socket.emit_with_ack::<String, _>("custom", &"x").await.as_deref(), Ok("X"));
+    assert_eq!(
+        socket.emit_with_ack::<(String, String), _>("ack", &()).await,
+        Ok(("from".into(), "ack".into()))
+    );
+    assert_eq!(socket.emit_with_ack::<(u32, String), _>("tuple", &()).await, Ok((1, "two".into())));
+    assert_eq!(socket.emit_with_ack::<u32, _>("result", &true).await, Ok(1));
     let bytes = bytes::Bytes::from_static(b"\0\x01");
-    assert_eq!(socket.emit_with_ack::<bytes::Bytes>("bytes", &bytes).await, Ok(bytes));
+    assert_eq!(socket.emit_with_ack::<bytes::Bytes, _>("bytes", &bytes).await, Ok(bytes));
 }
 
 #[tokio::test(start_paused = true)]
@@ -325,7 +328,7 @@ async fn what_goes_wrong_in_handlers_is_reported() {
         ("late panic", "/ handler panicked: a late panic"),
     ] {
         socket.emit(event, &"x").unwrap();
-        assert_eq!(socket.emit_with_ack::<String>("fine", &()).await.as_deref(), Ok("fine"));
+        assert_eq!(socket.emit_with_ack::<String, _>("fine", &()).await.as_deref(), Ok("fine"));
         let log = log.take();
         assert!(log.len() == 1 && log[0].starts_with(expected), "{log:?}");
     }
@@ -354,11 +357,11 @@ async fn once_off_and_any() {
     for _ in 0..2 {
         socket.emit("e", &()).unwrap();
     }
-    socket.emit_with_ack::<bool>("done", &()).await.unwrap();
+    socket.emit_with_ack::<bool, _>("done", &()).await.unwrap();
     assert_eq!(log.take(), ["any e", "once", "on", "any e", "on", "any done"]);
     client.off("e");
     socket.emit("e", &()).unwrap();
-    socket.emit_with_ack::<bool>("done", &()).await.unwrap();
+    socket.emit_with_ack::<bool, _>("done", &()).await.unwrap();
     assert_eq!(log.take(), ["any e", "any done"]);
 }
 
@@ -403,7 +406,7 @@ async fn handlers_that_wait() {
         }
         io.of("/other").emit("quick", &()).unwrap();
         until(|| log.len() == 1).await;
-        assert_eq!(client.emit_with_ack::<String>("ask", &()).await.as_deref(), Ok("answer"));
+        assert_eq!(client.emit_with_ack::<String, _>("ask", &()).await.as_deref(), Ok("answer"));
         assert_eq!(log.len(), 1);
         timeout(3600 * SECOND, async {
             while log.len() < 5 {
@@ -439,7 +442,7 @@ async fn handlers_that_use_the_client() {
         }
     });
     let (_client, socket) = connected(builder, &io).await;
-    assert_eq!(socket.emit_with_ack::<String>("go", &()).await.unwrap(), socket.id().as_str());
+    assert_eq!(socket.emit_with_ack::<String, _>("go", &()).await.unwrap(), socket.id().as_str());
     gate.notified().await;
-    assert_eq!(socket.emit_with_ack::<String>("new", &()).await.as_deref(), Ok("new"));
+    assert_eq!(socket.emit_with_ack::<String, _>("new", &()).await.as_deref(), Ok("new"));
 }

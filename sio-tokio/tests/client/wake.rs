@@ -151,10 +151,10 @@ async fn an_event_costs_one_wake_and_one_write() {
         client.emit("x", &()).unwrap();
     }
     assert_eq!(cost("a hundred").await, (1, 1, 1));
-    assert_eq!(client.emit_with_ack::<u32>("ask", &()).await, Ok(1));
+    assert_eq!(client.emit_with_ack::<u32, _>("ask", &()).await, Ok(1));
     // Out, and back in.
     assert_eq!(cost("with an acknowledgement").await, (2, 1, 1));
-    assert_eq!(socket.emit_with_ack::<u32>("echo", &()).await, Ok(2));
+    assert_eq!(socket.emit_with_ack::<u32, _>("echo", &()).await, Ok(2));
     assert_eq!(cost("acknowledged by a handler").await, (1, 1, 1));
     socket.emit("nobody", &()).unwrap();
     assert_eq!(cost("received").await, (1, 0, 0));
@@ -303,8 +303,8 @@ fn futures_and_handles_can_be_sent() {
         sent(client.recv());
         sent(client.close());
         sent(client.emit_wait("event", &(1, "x")));
-        sent(async { client.emit_with_ack::<String>("event", &()).await });
-        sent(client.emit_with_ack::<String>("event", &()).send());
+        sent(async { client.emit_with_ack::<String, _>("event", &()).await });
+        sent(client.emit_with_ack::<String, _>("event", &()).send());
         sent(Client::connect("http://sio.test"));
         sent(Client::builder("http://sio.test").connect());
         sent(async move { event.ack(&1) });

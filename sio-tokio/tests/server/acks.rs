@@ -19,7 +19,7 @@ async fn one(io: &sio_tokio::Server) -> (Ws, Socket) {
 async fn an_answer() {
     let io = server();
     let (mut ws, socket) = one(&io).await;
-    let asking = tokio::spawn(async move { socket.emit_with_ack::<(u8, String)>("q", &("a", 1)).await });
+    let asking = tokio::spawn(async move { socket.emit_with_ack::<(u8, String), _>("q", &("a", 1)).await });
     ws.expect(r#"420["q","a",1]"#).await;
     ws.send(r#"430[7,"x"]"#).await;
     assert_eq!(asking.await.unwrap(), Ok((7, "x".into())));
@@ -29,7 +29,7 @@ async fn an_answer() {
 async fn nothing_is_sent_before_it_is_awaited() {
     let io = server();
     let (mut ws, socket) = one(&io).await;
-    let asked = socket.emit_with_ack::<u8>("q", &());
+    let asked = socket.emit_with_ack::<u8, _>("q", &());
     ws.expect_silence().await;
     drop(asked);
     ws.expect_silence().await;
@@ -40,14 +40,14 @@ async fn silence() {
     let io = server();
     let (mut ws, socket) = one(&io).await;
     let begun = Instant::now();
-    let answer = socket.emit_with_ack::<u8>("q", &()).timeout(SECOND).await;
+    let answer = socket.emit_with_ack::<u8, _>("q", &()).timeout(SECOND).await;
     assert_eq!(answer, Err(AckError::Timeout));
     assert_eq!(begun.elapsed().as_millis() / 10, 100);
     // A late answer does no harm, nor does one to a question that nobody asked.
     ws.expect(r#"420["q"]"#).await;
     ws.send_all(["430[1]".to_owned(), "4377[1]".to_owned()]).await;
     let again =
-        tokio::spawn(async move { socket.emit_with_ack::<u8>("q", &()).timeout(Duration::MAX).await });
+        tokio::spawn(async move { socket.emit_with_ack::<u8, _>("q", &()).timeout(Duration::MAX).await });
     ws.expect(r#"421["q"]"#).await;
     ws.send("431[2]").await;
     assert_eq!(again.await.unwrap(), Ok(2));
@@ -58,7 +58,7 @@ async fn a_client_that_leaves() {
     let io = server();
     for namespace_only in [false, true] {
         let (mut ws, socket) = one(&io).await;
-        let asking = tokio::spawn(async move { socket.emit_with_ack::<u8>("q", &()).await });
+        let asking = tokio::spawn(async move { socket.emit_with_ack::<u8, _>("q", &()).await });
         let _ = ws.recv().await;
         if namespace_only {
             ws.send("41").await;
@@ -71,7 +71,7 @@ async fn a_client_that_leaves() {
     let (ws, socket) = one(&io).await;
     drop(ws);
     until(|| !socket.connected()).await;
-    let asked = socket.emit_with_ack::<u8>("q", &()).await;
+    let asked = socket.emit_with_ack::<u8, _>("q", &()).await;
     assert_eq!(asked, Err(AckError::Emit(EmitError::Disconnected)));
 }
 
@@ -83,7 +83,7 @@ async fn a_client_that_leaves_while_its_own_handler_asks() {
     let answered = log.clone();
     io.of("/").on("go", move |socket: Socket| {
         let answered = answered.clone();
-        async move { answered.push(format!("{:?}", socket.emit_with_ack::<u8>("q", &()).await)) }
+        async move { answered.push(format!("{:?}", socket.emit_with_ack::<u8, _>("q", &()).await)) }
     });
     let mut ws = Ws::connect(&io).await;
     ws.send(r#"42["go"]"#).await;
@@ -98,7 +98,7 @@ async fn a_client_that_leaves_while_its_own_handler_asks() {
 async fn an_answer_of_another_type() {
     let io = server();
     let (mut ws, socket) = one(&io).await;
-    let asking = tokio::spawn(async move { socket.emit_with_ack::<u8>("q", &()).await });
+    let asking = tokio::spawn(async move { socket.emit_with_ack::<u8, _>("q", &()).await });
     ws.expect(r#"420["q"]"#).await;
     ws.send(r#"430["seven"]"#).await;
     let error = asking.await.unwrap().unwrap_err();
@@ -111,7 +111,7 @@ async fn a_question_that_is_given_up() {
     let (mut ws, socket) = one(&io).await;
     let asking = tokio::spawn({
         let socket = socket.clone();
-        async move { socket.emit_with_ack::<u8>("q", &()).await }
+        async move { socket.emit_with_ack::<u8, _>("q", &()).await }
     });
     ws.expect(r#"420["q"]"#).await;
     asking.abort();
@@ -121,7 +121,7 @@ async fn a_question_that_is_given_up() {
     for id in 1..100 {
         let asking = tokio::spawn({
             let socket = socket.clone();
-            async move { socket.emit_with_ack::<u8>("q", &()).await }
+            async move { socket.emit_with_ack::<u8, _>("q", &()).await }
         });
         ws.expect(&format!(r#"42{id}["q"]"#)).await;
         if id % 2 == 0 {
@@ -147,7 +147,7 @@ async fn of_a_broadcast() {
     }
     let asking = tokio::spawn({
         let io = io.clone();
-        async move { io.of("/").everyone().emit_with_ack::<u8>("q", &1).timeout(SECOND).await }
+        async move { io.of("/").everyone().emit_with_ack::<u8, _>("q", &1).timeout(SECOND).await }
     });
     let begun = Instant::now();
     for ws in &mut clients {
@@ -173,7 +173,7 @@ async fn of_a_broadcast_that_all_answer() {
     let polling = Polling::connect(&io).await;
     let asking = tokio::spawn({
         let io = io.clone();
-        async move { io.of("/").everyone().emit_with_ack::<u8>("q", &()).timeout(60 * SECOND).await }
+        async move { io.of("/").everyone().emit_with_ack::<u8, _>("q", &()).timeout(60 * SECOND).await }
     });
     let begun = Instant::now();
     ws.expect(r#"420["q"]"#).await;
@@ -189,6 +189,6 @@ async fn of_a_broadcast_that_all_answer() {
 async fn of_a_broadcast_to_nobody() {
     let io = server();
     let begun = Instant::now();
-    let answers = io.to("nowhere").emit_with_ack::<u8>("q", &()).await.unwrap();
+    let answers = io.to("nowhere").emit_with_ack::<u8, _>("q", &()).await.unwrap();
     assert!(answers.is_empty() && begun.elapsed() < SECOND);
 }

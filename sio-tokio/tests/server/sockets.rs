@@ -200,7 +200,7 @@ async fn watching_what_is_sent() {
     let sockets = io.of("/").sockets();
     let a = sockets.iter().find(|socket| socket.rooms().iter().any(|room| &**room == "a")).expect("a");
     a.emit("own", &"x").unwrap();
-    let asked = a.emit_with_ack::<()>("own", &"y").send();
+    let asked = a.emit_with_ack::<(), _>("own", &"y").send();
     assert_eq!(take(), [r#"a own "x""#, r#"a own "y""#]);
     drop(asked);
     a.off_any_outgoing();

@@ -92,7 +92,7 @@ async fn an_ack_times_out_also_if_the_client_does_not_read() {
     until(|| !io.of("/").is_empty()).await;
     settle().await;
     let socket = io.of("/").sockets().remove(0);
-    let asked = socket.emit_with_ack::<()>("question", &()).timeout(Duration::from_secs(2));
+    let asked = socket.emit_with_ack::<(), _>("question", &()).timeout(Duration::from_secs(2));
     let answer = timeout(Duration::from_secs(3), async { asked.await }).await.expect("the timeout counts");
     assert_eq!(answer, Err(AckError::Timeout));
 }
