@@ -99,7 +99,7 @@ pub use sio_driver::{
     EventHandler, EventName, Events, FromContext, Handler, Handshake, Incoming, IntoReply, IntoRooms,
     Middleware, Namespace, NoAck, Operator, Overflow, Packet, PacketError, Payload, Peer, Rejection, Room,
     ServerBuilder, Socket, SocketBuilder, SocketData, SocketId, State, Str, Transport, TransportError,
-    Volatile,
+    TypedEvent, Volatile, events,
 };
 #[cfg(feature = "tls")]
 pub use sio_driver::{Tls, TlsError};

@@ -5,45 +5,27 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
-
 use crate::error::Rejection;
 use crate::handlers::{Context, FromContext};
 use crate::server::Socket;
 
-/// A value that can be shown to other servers of a cluster.
-pub(crate) trait AnyData: Send + Sync {
-    /// For `fetch_sockets` of another server.
-    #[allow(dead_code, reason = "for adapters")]
-    fn to_json(&self) -> Result<String, serde_json::Error>;
-    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
-}
-
-impl<T: Serialize + Send + Sync + 'static> AnyData for T {
-    fn to_json(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(self)
-    }
-
-    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
-        self
-    }
-}
-
 /// The one value of a socket.
 #[derive(Default)]
-pub(crate) struct DataCell(Mutex<Option<Arc<dyn AnyData>>>);
+pub(crate) struct DataCell(Mutex<Option<Value>>);
+
+type Value = Arc<dyn Any + Send + Sync>;
 
 impl DataCell {
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<dyn AnyData>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Value>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn get(&self) -> Option<Arc<dyn AnyData>> {
+    pub(crate) fn get(&self) -> Option<Value> {
         self.lock().clone()
     }
 
     /// Gives the old value, to be dropped without the lock.
-    pub(crate) fn set(&self, data: Option<Arc<dyn AnyData>>) -> Option<Arc<dyn AnyData>> {
+    pub(crate) fn set(&self, data: Option<Value>) -> Option<Value> {
         std::mem::replace(&mut *self.lock(), data)
     }
 }
@@ -52,17 +34,15 @@ impl Socket {
     /// The value that [`set_data`](Self::set_data) put here, if there is one and it is a `T`. `data` in JavaScript.
     #[must_use]
     pub fn data<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        self.0.data.get()?.into_any().downcast().ok()
+        self.0.data.get()?.downcast().ok()
     }
 
     /// Keeps a value with this socket, in place of the one before: a user, a session, whatever handlers need. It stays until the last
-    /// handle of the socket is dropped, and is there in disconnect handlers. It can be serialised, so that other servers of a cluster
-    /// can see it.
+    /// handle of the socket is dropped, and is there in disconnect handlers.
     ///
     /// ```
-    /// # use serde::Serialize;
     /// # use sio_driver::{Auth, ConnectError, Server, Socket, SocketData};
-    /// #[derive(Clone, Serialize)]
+    /// #[derive(Clone)]
     /// struct User { name: String }
     ///
     /// # fn setup(io: Server) {
@@ -74,7 +54,7 @@ impl Socket {
     ///     .on("whoami", async |user: SocketData<User>| user.name.clone());
     /// # }
     /// ```
-    pub fn set_data<T: Serialize + Send + Sync + 'static>(&self, data: T) {
+    pub fn set_data<T: Send + Sync + 'static>(&self, data: T) {
         let old = self.0.data.set(Some(Arc::new(data)));
         // What it does when it is dropped may use the socket.
         drop(old);
@@ -84,11 +64,11 @@ impl Socket {
     /// data. Says what `change` returned.
     pub fn update_data<T, R>(&self, change: impl FnOnce(&mut T) -> R) -> Option<R>
     where
-        T: Serialize + Clone + Send + Sync + 'static,
+        T: Clone + Send + Sync + 'static,
     {
         let mut data = self.0.data.lock();
         // The value stays in its place while it is changed, for `change` may panic.
-        let mut value: Arc<T> = data.clone()?.into_any().downcast().ok()?;
+        let mut value: Arc<T> = data.clone()?.downcast().ok()?;
         let changed = change(Arc::make_mut(&mut value));
         let old = data.replace(value);
         drop(data);

@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
 use serde_json::json;
 use sio_tokio::{Auth, Data, DisconnectReason, Error, Event, Payload, Socket, SocketData, Transport};
 
 use crate::common::{Log, Polling, Ws, builder, server, settle, until};
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 struct User {
     name: String,
     seen: u32,
