@@ -96,20 +96,10 @@
 //! # }
 //! ```
 
-mod client;
+mod handles;
 mod runtime;
-mod server;
 
-pub use client::Client;
-pub use runtime::{AsyncStd, AsyncStdTimer};
-pub use server::Server;
-pub use sio_driver::{
-    Ack, AckError, AckResponse, Args, Attempt, Auth, Body, BroadcastWithAck, BufferOverflow, ClientBuilder,
-    ClientSocket, CloseReason, ConnectError, ConnectionError, Context, Cors, Data, DecodeError, Delivery,
-    DisconnectReason, EmitError, EmitWithAck, EncodeError, Error, Event, Events, FromContext, Handler,
-    Handshake, Incoming, IntoReply, Middleware, Namespace, Operator, Overflow, Packet, PacketError, Payload,
-    Peer, Rejection, Room, ServerBuilder, Socket, SocketBuilder, SocketId, State, Str, Transport,
-    TransportError, Volatile,
-};
-#[cfg(feature = "tls")]
-pub use sio_driver::{Tls, TlsError};
+pub use handles::{Client, Server};
+pub use runtime::AsyncStd;
+#[doc(inline)]
+pub use sio_driver::api::*;

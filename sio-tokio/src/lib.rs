@@ -84,22 +84,12 @@
 //! [`Server::service`] is the same without anything behind it. [`Server::serve_connection`] takes any accepted stream, such as one
 //! of tokio-rustls.
 
-mod client;
+mod handles;
 mod runtime;
-mod server;
 mod tower;
 
-pub use client::Client;
+pub use handles::{Client, Server};
 pub use runtime::{Tokio, TokioTimer};
-pub use server::Server;
-pub use sio_driver::{
-    Ack, AckError, AckResponse, Args, Attempt, Auth, Body, BroadcastWithAck, BufferOverflow, ClientBuilder,
-    ClientSocket, CloseReason, ConnectError, ConnectionError, Context, Cors, Data, DecodeError, Delivery,
-    DisconnectReason, EmitError, EmitWithAck, EncodeError, Error, Event, Events, FromContext, Handler,
-    Handshake, Incoming, IntoReply, Middleware, Namespace, Operator, Overflow, Packet, PacketError, Payload,
-    Peer, Rejection, Room, ServerBuilder, Socket, SocketBuilder, SocketId, State, Str, Transport,
-    TransportError, Volatile,
-};
-#[cfg(feature = "tls")]
-pub use sio_driver::{Tls, TlsError};
+#[doc(inline)]
+pub use sio_driver::api::*;
 pub use tower::{NotFound, SioFuture, SioLayer, SioService};
