@@ -1,11 +1,13 @@
-// The server that our client is tested against: the application of `interop/src/lab/app.rs` written with the official
+// The servers that our client is tested against: the application of `interop/src/lab/app.rs` written with the official
 // server. Keep the two alike; `interop/src/lab/mod.rs` says what there is.
 //
-//   node lab-server.js '{"port":0, ...}'     see OPTIONS
-//   stdin    a line {"id":1,"command":{"cmd":"sockets",...}} for each command; the program ends when stdin is closed
-//   stdout   {"listening":PORT} at first; {"id":1,"ok":...} or {"id":1,"error":"..."} for each command;
-//            {"log":"note","value":...} for each thing that happened, written before anything else goes on, so that
-//            nothing that was seen is lost when the program is killed
+//   stdin    {"id":1,"lab":7,"launch":{"port":0, ...}} starts a server, see DEFAULTS; {"id":2,"lab":7,"command":{"cmd":"sockets",...}}
+//            is a command to it. The program ends when stdin is closed
+//   stdout   {"id":1,"ok":...} or {"id":1,"error":"..."} for each of these; a launch is answered with the port.
+//            {"lab":7,"log":"note","value":...} for each thing that happened, written before anything else goes on: what a server
+//            saw comes before its next answer
+//
+// One program has them all: starting node takes longer than most tests.
 "use strict";
 
 const fs = require("node:fs");
@@ -13,7 +15,7 @@ const http = require("node:http");
 const https = require("node:https");
 const { Server } = require("socket.io");
 
-const OPTIONS = {
+const DEFAULTS = {
   port: 0,
   path: "/socket.io",
   transports: ["polling", "websocket"],
@@ -27,32 +29,10 @@ const OPTIONS = {
   cookies: false, // sets the cookies of COOKIES when a session opens
   requests: false, // logs each HTTP request
   tls: null, // {cert, key, clientRoot}, PEM; with clientRoot a client certificate is demanded
-  ...JSON.parse(process.argv[2] || "{}"),
 };
 
 // One to keep, one that is removed at once, one for another path.
 const COOKIES = ["lab=kept; Path=/; HttpOnly", "gone=x; Path=/; Max-Age=0", "other=x; Path=/elsewhere"];
-
-const connections = new Set();
-// The Engine.IO sessions that were seen alive, and those that were cut: a request for one of these ends its connection,
-// so that a polling client that was just between two requests is cut too.
-const sessions = { alive: new Set(), cut: new Set() };
-let io;
-
-// --- Standard input and output ---------------------------------------------------------------------------------------
-
-function say(value) {
-  let rest = Buffer.from(`${JSON.stringify(value)}\n`);
-  while (rest.length) {
-    try {
-      rest = rest.subarray(fs.writeSync(1, rest));
-    } catch (error) {
-      if (error.code !== "EAGAIN") throw error;
-    }
-  }
-}
-
-const log = (name, value) => say({ log: name, value });
 
 // --- Binary in JSON --------------------------------------------------------------------------------------------------
 
@@ -94,197 +74,7 @@ const NESTED = (size) => ({
   none: null,
 });
 
-// --- The application -------------------------------------------------------------------------------------------------
-
-function watch(socket) {
-  const { id, nsp } = socket;
-  log("connect", { nsp: nsp.name, id, recovered: socket.recovered, auth: socket.handshake.auth });
-  socket.on("disconnect", (reason) => log("disconnect", { nsp: nsp.name, id, reason }));
-
-  socket.on("echo", (...args) => {
-    if (typeof args.at(-1) === "function") args.pop();
-    socket.emit("echo", ...args);
-  });
-  socket.on("echo-ack", (...args) => {
-    const ack = args.pop();
-    ack(...args);
-  });
-  socket.on("note", (value, ack) => {
-    log("note", { nsp: nsp.name, id, value });
-    ack?.();
-  });
-}
-
-// The retries: how many items came, and what happens to which of them.
-const retries = { count: 0, swallowEvery: 0, cutEvery: 0, cut: "before" };
-
-function application() {
-  io.on("connection", (socket) => {
-    watch(socket);
-    socket.on("sum", (a, b, ack) => ack(a + b));
-    socket.on("pair", (value, ack) => ack(value, "second"));
-    socket.on("three", (ack) => ack(1, "two", { three: [3] }));
-    socket.on("nothing", (ack) => ack());
-    socket.on("silent", () => {});
-    socket.on("late", (value, ms, ack) => setTimeout(() => ack(value), ms));
-    socket.on("describe", (...args) => {
-      const ack = args.pop();
-      ack(describe(args));
-    });
-    socket.on("nested", (size, ack) => ack(NESTED(size)));
-    socket.on("nested-event", (size) => socket.emit("nested", NESTED(size), "and", pattern(5, 5)));
-    socket.on("ask-me", (value, ms, ack) => {
-      socket.timeout(ms).emit("question", value, (error, answer) => ack(error ? { error: "timeout" } : { answer }));
-    });
-    socket.on("ask-me-binary", (bytes, ack) => {
-      socket.timeout(5000).emit("question", bytes, (error, answer) => ack(error ? null : answer));
-    });
-    socket.on("join", (room, ack) => {
-      socket.join(room);
-      ack("joined");
-    });
-    socket.on("leave", (room, ack) => {
-      socket.leave(room);
-      ack("left");
-    });
-    socket.on("to-room", (room, event, value, ack) => {
-      socket.to(room).emit(event, value);
-      ack("sent");
-    });
-    socket.on("burst", (count, ack) => {
-      for (let i = 0; i < count; i++) socket.emit("tick", i);
-      ack(count);
-    });
-    socket.on("bye", () => socket.disconnect());
-    socket.on("bye-all", () => socket.disconnect(true));
-    socket.on("handshake", (ack) => {
-      const { headers, url } = socket.handshake;
-      ack({ headers, url });
-    });
-  });
-
-  const refusing = (name, refusal) => {
-    io.of(name).use((socket, next) => {
-      log("auth", { nsp: name, auth: socket.handshake.auth });
-      next(refusal(socket.handshake.auth));
-    });
-    io.of(name).on("connection", (socket) => {
-      watch(socket);
-      socket.on("whoami", (ack) => ack(socket.handshake.auth.name ?? null));
-    });
-  };
-  refusing("/admin", ({ token }) => {
-    if (token === "secret") return undefined;
-    return Object.assign(new Error("not authorized"), { data: { code: 401, token: token ?? null } });
-  });
-  refusing("/text", () => Object.assign(new Error("no"), { data: "because" }));
-  refusing("/plain", () => new Error("never"));
-
-  io.of("/news").on("connection", (socket) => {
-    socket.join("news");
-    socket.emit("welcome", socket.id);
-    watch(socket);
-  });
-
-  io.of("/retries").on("connection", (socket) => {
-    watch(socket);
-    socket.on("item", (seq, ack) => {
-      const count = ++retries.count;
-      const hit = (every) => every > 0 && count % every === 0;
-      const fate = hit(retries.cutEvery) ? `cut-${retries.cut}` : hit(retries.swallowEvery) ? "swallowed" : "sent";
-      log("item", { id: socket.id, seq, ack: fate });
-      if (fate === "sent" || fate === "cut-after") ack(seq);
-      if (fate.startsWith("cut")) cut();
-    });
-  });
-}
-
-// --- Commands --------------------------------------------------------------------------------------------------------
-
-function find(id) {
-  for (const nsp of io._nsps.values()) {
-    const socket = nsp.sockets.get(id);
-    if (socket) return socket;
-  }
-  throw new Error(`no socket ${id}`);
-}
-
-function selection({ nsp = "/", rooms = [], except = [], volatile = false }) {
-  let all = io.of(nsp);
-  if (rooms.length) all = all.to(rooms);
-  if (except.length) all = all.except(except);
-  return volatile ? all.volatile : all;
-}
-
-function emit(command) {
-  selection(command).emit(command.event, ...(command.args ?? []).map(revive));
-}
-
-// Ends all TCP connections without a word, and with them the sessions.
-function cut() {
-  const count = connections.size;
-  for (const connection of connections) connection.destroy();
-  for (const sid of sessions.alive) sessions.cut.add(sid);
-  sessions.alive.clear();
-  return count;
-}
-
-const COMMANDS = {
-  sync: () => {},
-  sockets: ({ nsp = "/" }) =>
-    [...io.of(nsp).sockets.values()].map((socket) => ({ id: socket.id, transport: socket.conn.transport.name })),
-  emit: (command) => emit(command),
-  ask: ({ id, event, args = [], timeout = 5000 }) =>
-    new Promise((resolve) => {
-      find(id).timeout(timeout).emit(event, ...args.map(revive), (error, ...answers) =>
-        resolve(error ? { error: "timeout" } : { answers: answers.map(describe) }),
-      );
-    }),
-  join: ({ id, room }) => find(id).join(room),
-  leave: ({ id, room }) => find(id).leave(room),
-  disconnect: ({ id, close = false }) => {
-    find(id).disconnect(close);
-  },
-  // Closes the Engine.IO session: `1`, or a close frame.
-  close: ({ id }) => {
-    find(id).conn.close();
-  },
-  cut: () => cut(),
-  // No pings from now on.
-  silence: ({ id }) => {
-    const { conn } = find(id);
-    clearTimeout(conn.pingIntervalTimer);
-    clearTimeout(conn.pingTimeoutTimer);
-  },
-  // Closes the Engine.IO session, and emits while the client is away for certain.
-  away: ({ id, events }) =>
-    new Promise((resolve) => {
-      const socket = find(id);
-      socket.once("disconnect", () => {
-        events.forEach((event) => emit({ nsp: socket.nsp.name, ...event }));
-        resolve(events.length);
-      });
-      socket.conn.close();
-    }),
-  retries: ({ swallowEvery = 0, cutEvery = 0, cut = "before" }) => {
-    Object.assign(retries, { count: 0, swallowEvery, cutEvery, cut });
-  },
-  // Ends gracefully; the answer comes before that.
-  shutdown: () => {
-    io.close(() => process.exit(0));
-  },
-};
-
-async function obey({ cmd, ...rest }) {
-  try {
-    if (!Object.hasOwn(COMMANDS, cmd)) throw new Error(`unknown command "${cmd}"`);
-    return { ok: (await COMMANDS[cmd](rest)) ?? null };
-  } catch (error) {
-    return { error: error.message };
-  }
-}
-
-// --- The server ------------------------------------------------------------------------------------------------------
+// --- A server --------------------------------------------------------------------------------------------------------
 
 function listen(server, port, deadline) {
   return new Promise((resolve, reject) => {
@@ -298,10 +88,213 @@ function listen(server, port, deadline) {
   });
 }
 
-async function main() {
+// Starts a server, and gives its port and its commands.
+async function launch(lab, options) {
+  const OPTIONS = { ...DEFAULTS, ...options };
+  const connections = new Set();
+  // The Engine.IO sessions that were seen alive, and those that were cut: a request for one of these ends its connection,
+  // so that a polling client that was just between two requests is cut too.
+  const sessions = { alive: new Set(), cut: new Set() };
+  let io;
+  let server;
+  let logs = true;
+
+  function log(name, value) {
+    if (logs) say({ lab, log: name, value });
+  }
+
+  // --- The application
+
+  function watch(socket) {
+    const { id, nsp } = socket;
+    log("connect", { nsp: nsp.name, id, recovered: socket.recovered, auth: socket.handshake.auth });
+    socket.on("disconnect", (reason) => log("disconnect", { nsp: nsp.name, id, reason }));
+
+    socket.on("echo", (...args) => {
+      if (typeof args.at(-1) === "function") args.pop();
+      socket.emit("echo", ...args);
+    });
+    socket.on("echo-ack", (...args) => {
+      const ack = args.pop();
+      ack(...args);
+    });
+    socket.on("note", (value, ack) => {
+      log("note", { nsp: nsp.name, id, value });
+      ack?.();
+    });
+  }
+
+  // The retries: how many items came, and what happens to which of them.
+  const retries = { count: 0, swallowEvery: 0, cutEvery: 0, cut: "before" };
+
+  function application() {
+    io.on("connection", (socket) => {
+      watch(socket);
+      socket.on("sum", (a, b, ack) => ack(a + b));
+      socket.on("pair", (value, ack) => ack(value, "second"));
+      socket.on("three", (ack) => ack(1, "two", { three: [3] }));
+      socket.on("nothing", (ack) => ack());
+      socket.on("silent", () => {});
+      socket.on("late", (value, ms, ack) => setTimeout(() => ack(value), ms));
+      socket.on("describe", (...args) => {
+        const ack = args.pop();
+        ack(describe(args));
+      });
+      socket.on("nested", (size, ack) => ack(NESTED(size)));
+      socket.on("nested-event", (size) => socket.emit("nested", NESTED(size), "and", pattern(5, 5)));
+      socket.on("ask-me", (value, ms, ack) => {
+        socket.timeout(ms).emit("question", value, (error, answer) => ack(error ? { error: "timeout" } : { answer }));
+      });
+      socket.on("ask-me-binary", (bytes, ack) => {
+        socket.timeout(5000).emit("question", bytes, (error, answer) => ack(error ? null : answer));
+      });
+      socket.on("join", (room, ack) => {
+        socket.join(room);
+        ack("joined");
+      });
+      socket.on("leave", (room, ack) => {
+        socket.leave(room);
+        ack("left");
+      });
+      socket.on("to-room", (room, event, value, ack) => {
+        socket.to(room).emit(event, value);
+        ack("sent");
+      });
+      socket.on("burst", (count, ack) => {
+        for (let i = 0; i < count; i++) socket.emit("tick", i);
+        ack(count);
+      });
+      socket.on("bye", () => socket.disconnect());
+      socket.on("bye-all", () => socket.disconnect(true));
+      socket.on("handshake", (ack) => {
+        const { headers, url } = socket.handshake;
+        ack({ headers, url });
+      });
+    });
+
+    const refusing = (name, refusal) => {
+      io.of(name).use((socket, next) => {
+        log("auth", { nsp: name, auth: socket.handshake.auth });
+        next(refusal(socket.handshake.auth));
+      });
+      io.of(name).on("connection", (socket) => {
+        watch(socket);
+        socket.on("whoami", (ack) => ack(socket.handshake.auth.name ?? null));
+      });
+    };
+    refusing("/admin", ({ token }) => {
+      if (token === "secret") return undefined;
+      return Object.assign(new Error("not authorized"), { data: { code: 401, token: token ?? null } });
+    });
+    refusing("/text", () => Object.assign(new Error("no"), { data: "because" }));
+    refusing("/plain", () => new Error("never"));
+
+    io.of("/news").on("connection", (socket) => {
+      socket.join("news");
+      socket.emit("welcome", socket.id);
+      watch(socket);
+    });
+
+    io.of("/retries").on("connection", (socket) => {
+      watch(socket);
+      socket.on("item", (seq, ack) => {
+        const count = ++retries.count;
+        const hit = (every) => every > 0 && count % every === 0;
+        const fate = hit(retries.cutEvery) ? `cut-${retries.cut}` : hit(retries.swallowEvery) ? "swallowed" : "sent";
+        log("item", { id: socket.id, seq, ack: fate });
+        if (fate === "sent" || fate === "cut-after") ack(seq);
+        if (fate.startsWith("cut")) cut();
+      });
+    });
+  }
+
+  // --- Commands
+
+  function find(id) {
+    for (const nsp of io._nsps.values()) {
+      const socket = nsp.sockets.get(id);
+      if (socket) return socket;
+    }
+    throw new Error(`no socket ${id}`);
+  }
+
+  function selection({ nsp = "/", rooms = [], except = [], volatile = false }) {
+    let all = io.of(nsp);
+    if (rooms.length) all = all.to(rooms);
+    if (except.length) all = all.except(except);
+    return volatile ? all.volatile : all;
+  }
+
+  function emit(command) {
+    selection(command).emit(command.event, ...(command.args ?? []).map(revive));
+  }
+
+  // Ends all TCP connections without a word, and with them the sessions.
+  function cut() {
+    const count = connections.size;
+    for (const connection of connections) connection.destroy();
+    for (const sid of sessions.alive) sessions.cut.add(sid);
+    sessions.alive.clear();
+    return count;
+  }
+
+  const COMMANDS = {
+    sync: () => {},
+    sockets: ({ nsp = "/" }) =>
+      [...io.of(nsp).sockets.values()].map((socket) => ({ id: socket.id, transport: socket.conn.transport.name })),
+    emit: (command) => emit(command),
+    ask: ({ id, event, args = [], timeout = 5000 }) =>
+      new Promise((resolve) => {
+        find(id).timeout(timeout).emit(event, ...args.map(revive), (error, ...answers) =>
+          resolve(error ? { error: "timeout" } : { answers: answers.map(describe) }),
+        );
+      }),
+    join: ({ id, room }) => find(id).join(room),
+    leave: ({ id, room }) => find(id).leave(room),
+    disconnect: ({ id, close = false }) => {
+      find(id).disconnect(close);
+    },
+    // Closes the Engine.IO session: `1`, or a close frame.
+    close: ({ id }) => {
+      find(id).conn.close();
+    },
+    cut: () => cut(),
+    // No pings from now on.
+    silence: ({ id }) => {
+      const { conn } = find(id);
+      clearTimeout(conn.pingIntervalTimer);
+      clearTimeout(conn.pingTimeoutTimer);
+    },
+    // Closes the Engine.IO session, and emits while the client is away for certain.
+    away: ({ id, events }) =>
+      new Promise((resolve) => {
+        const socket = find(id);
+        socket.once("disconnect", () => {
+          events.forEach((event) => emit({ nsp: socket.nsp.name, ...event }));
+          resolve(events.length);
+        });
+        socket.conn.close();
+      }),
+    retries: ({ swallowEvery = 0, cutEvery = 0, cut = "before" }) => {
+      Object.assign(retries, { count: 0, swallowEvery, cutEvery, cut });
+    },
+    // Ends gracefully.
+    shutdown: () => new Promise((resolve) => io.close(() => resolve())),
+    // Ends without a word to the clients, and nothing is logged any more.
+    end: () =>
+      new Promise((resolve) => {
+        logs = false;
+        server.close(() => resolve());
+        cut();
+        for (const client of Object.values(io.engine.clients)) client.close(true);
+      }),
+  };
+
+  // --- The server
+
   const { tls } = OPTIONS;
   const nobody = (req, res) => res.writeHead(404).end();
-  const server = tls
+  server = tls
     ? https.createServer(
         { cert: tls.cert, key: tls.key, ...(tls.clientRoot ? { ca: tls.clientRoot, requestCert: true } : {}) },
         nobody,
@@ -342,19 +335,50 @@ async function main() {
     });
   }
   await listen(server, OPTIONS.port, Date.now() + 10_000);
-  say({ listening: server.address().port });
-
-  let text = "";
-  process.stdin.setEncoding("utf8");
-  process.stdin.on("data", (chunk) => {
-    const lines = (text + chunk).split("\n");
-    text = lines.pop();
-    for (const line of lines) {
-      const { id, command } = JSON.parse(line);
-      obey(command).then((answer) => say({ id, ...answer }));
-    }
-  });
-  process.stdin.on("end", () => process.exit(0));
+  return { port: server.address().port, COMMANDS };
 }
 
-main();
+// --- Standard input and output ---------------------------------------------------------------------------------------
+
+function say(value) {
+  let rest = Buffer.from(`${JSON.stringify(value)}\n`);
+  while (rest.length) {
+    try {
+      rest = rest.subarray(fs.writeSync(1, rest));
+    } catch (error) {
+      if (error.code !== "EAGAIN") throw error;
+    }
+  }
+}
+
+const labs = new Map();
+
+async function obey({ lab, launch: options, command }) {
+  try {
+    if (options) {
+      const { port, COMMANDS } = await launch(lab, options);
+      labs.set(lab, COMMANDS);
+      return { ok: port };
+    }
+    const COMMANDS = labs.get(lab);
+    const { cmd, ...rest } = command;
+    if (!Object.hasOwn(COMMANDS, cmd)) throw new Error(`unknown command "${cmd}"`);
+    const ok = (await COMMANDS[cmd](rest)) ?? null;
+    if (cmd === "end") labs.delete(lab);
+    return { ok };
+  } catch (error) {
+    return { error: error.message };
+  }
+}
+
+let text = "";
+process.stdin.setEncoding("utf8");
+process.stdin.on("data", (chunk) => {
+  const lines = (text + chunk).split("\n");
+  text = lines.pop();
+  for (const line of lines) {
+    const { id, ...rest } = JSON.parse(line);
+    obey(rest).then((answer) => say({ id, ...answer }));
+  }
+});
+process.stdin.on("end", () => process.exit(0));

@@ -42,33 +42,32 @@ use core::{
 use std::{
     collections::HashMap,
     io,
+    net::TcpListener,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sio_tokio::{
+use sio_driver::{
     Ack, AckError, Auth, ConnectError, Cors, Data, DisconnectReason, Error, Event, Namespace, Payload,
     Server, Socket, State,
 };
-use tokio::{
-    net::TcpListener,
-    runtime::Runtime,
-    task::JoinHandle,
-    time::{sleep, timeout},
-};
+use tokio::{sync::oneshot, time::timeout};
 
-use crate::target::Config;
+use crate::{
+    adapter::{Adapter, block_on},
+    target::Config,
+};
 
 /// Starting and stopping have a bound too.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Our server with the application, on a runtime of its own.
+/// Our server with the application, on the runtime that this program is about.
 pub struct App {
-    runtime: Runtime,
     io: Server,
-    serving: JoinHandle<()>,
+    /// Closed when nothing is served any more.
+    serving: oneshot::Receiver<()>,
     addr: SocketAddr,
 }
 
@@ -77,21 +76,22 @@ impl App {
     ///
     /// # Errors
     /// The port cannot be bound.
-    pub fn start(config: Config, port: u16) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let io = server(&config);
-        let (serving, addr) = runtime.block_on(async {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-            let addr = listener.local_addr()?;
+    pub fn start(config: &Config, port: u16) -> io::Result<Self> {
+        let adapter = Adapter::here();
+        let io = server(config);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        let addr = listener.local_addr()?;
+        let (served, serving) = oneshot::channel();
+        adapter.spawn({
             let io = io.clone();
-            let serving = tokio::spawn(async move {
-                if let Err(error) = io.serve(listener).await {
+            async move {
+                let _served: oneshot::Sender<()> = served;
+                if let Err(error) = adapter.serve(io, listener).await {
                     eprintln!("serve: {error}");
                 }
-            });
-            io::Result::Ok((serving, addr))
-        })?;
-        Ok(Self { runtime, io, serving, addr })
+            }
+        });
+        Ok(Self { io, serving, addr })
     }
 
     /// Where it listens.
@@ -105,21 +105,21 @@ impl App {
     /// # Panics
     /// If that takes too long.
     pub fn stop(self) {
-        let Self { runtime, io, serving, .. } = self;
-        let stopped = runtime.block_on(async {
+        let Self { io, serving, .. } = self;
+        let stopped = block_on(async {
             timeout(LIMIT, async {
                 io.close().await;
                 let _ = serving.await;
             })
             .await
         });
-        runtime.shutdown_timeout(LIMIT);
         stopped.expect("the server closes, and stops serving then");
     }
 }
 
 fn server(config: &Config) -> Server {
-    let mut builder = Server::builder()
+    let mut builder = Adapter::here()
+        .server()
         .ping_interval(config.ping_interval)
         .ping_timeout(config.ping_timeout)
         .upgrade_timeout(config.upgrade_timeout)
@@ -172,7 +172,7 @@ fn server(config: &Config) -> Server {
     let slow = io.of("/slow");
     record(&slow);
     slow.use_(async |_: Socket| -> Result<(), ConnectError> {
-        sleep(Duration::from_millis(400)).await;
+        Adapter::here().sleep(Duration::from_millis(400)).await;
         Ok(())
     })
     .on("echo-ack", echo_ack);

@@ -1,14 +1,15 @@
-//! Tests of `sio-tokio` against programs that we did not write.
+//! Tests of our servers and clients against programs that we did not write. All are written once, and run on each runtime:
+//! `tests/tokio.rs`, `tests/smol.rs` and `tests/async_std.rs` have the same tests ([`on!`], [`adapter`]).
 //!
-//! | Peer | Where | Run by |
+//! | What | Peer | Where |
 //! |---|---|---|
-//! | the official client, `socket.io-client` from npm, under node's own test runner | `js/test/*.test.js` | `tests/node_client.rs` |
-//! | bytes written by hand over HTTP and WebSocket | [`raw`] | `tests/raw_http.rs` |
-//! | headless Chromium on the chat page | `js/browser/chat.js` | `tests/browser.rs`, `#[ignore]`d |
+//! | server | the official client, `socket.io-client` from npm, under node's own test runner | `js/test/*.test.js`, [`node`] |
+//! | | bytes written by hand over HTTP and WebSocket | [`raw`] |
+//! | client | a server that is written twice, once with the official server and once with ours: [`lab`] | [`client`] |
+//! | | a server that does what no server should do: [`odd`]; a CONNECT proxy: [`proxy`] | [`client`] |
+//! | chat | headless Chromium on its page | `js/browser/chat.js`, `tests/browser.rs`, `#[ignore]`d |
 //!
-//! The other way round, our client is tested against a server that is written twice, once with the official server and once
-//! with ours: [`lab`]. [`odd`] is a server that does what no server should do, [`proxy`] a CONNECT proxy. `tests/lab.rs` is
-//! the proof that these three are right.
+//! `tests/lab.rs` is the proof that lab, odd server and proxy are right: hand-made bytes, and [`stories`] of the official client.
 //!
 //! **The yardstick.** `js/reference-server.js` is the application of [`app`] written with the official server. The same
 //! JavaScript tests and the same raw cases run against it in `tests/reference.rs`, so what they expect is what the
@@ -17,10 +18,41 @@
 //! Needed: Rust and node (20 or later, with npm). The npm packages are installed on first use, by `npm ci`, into
 //! `js/node_modules`. Every wait has a bound; all traffic stays on the loopback interface.
 
+pub mod adapter;
 pub mod app;
+pub mod client;
 pub mod lab;
 pub mod node;
 pub mod odd;
 pub mod proxy;
 pub mod raw;
+pub mod stories;
 pub mod target;
+
+/// All tests of a runtime: `interop::on!(Smol);`
+#[macro_export]
+macro_rules! on {
+    ($adapter:ident) => {
+        mod client {
+            interop::client_tests!($adapter);
+        }
+
+        mod node_client {
+            interop::node_client_tests!(super::ours());
+        }
+
+        mod raw_http {
+            interop::raw_case_tests!(super::ours());
+        }
+
+        mod lab {
+            interop::stories!(Ours);
+        }
+
+        /// Our server.
+        fn ours() -> interop::target::Kind {
+            interop::adapter::Adapter::$adapter.run_here();
+            interop::target::Kind::Ours
+        }
+    };
+}

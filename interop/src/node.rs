@@ -207,3 +207,20 @@ pub fn run_test_file(kind: Kind, profile: Profile, topic: &str) {
     let passed = output.lines().find_map(|line| line.strip_prefix("# pass ")?.trim().parse::<u32>().ok());
     assert!(passed.is_some_and(|count| count > 0), "{file} ran no test:\n{output}");
 }
+
+/// Writes a `#[test]` for each file of `js/test`: `interop::node_client_tests!(Kind::Ours);`
+#[macro_export]
+macro_rules! node_client_tests {
+    ($kind:expr) => {
+        $crate::node_client_tests! {
+            $kind, Default: events binary acks namespaces rooms disconnect transports reconnect many
+        }
+        $crate::node_client_tests! { $kind, Quick: heartbeat }
+    };
+    ($kind:expr, $profile:ident: $($topic:ident)*) => {$(
+        #[test]
+        fn $topic() {
+            $crate::node::run_test_file($kind, $crate::target::Profile::$profile, stringify!($topic));
+        }
+    )*};
+}

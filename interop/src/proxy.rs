@@ -17,6 +17,7 @@ use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet},
 };
+use tokio_rustls::TlsAcceptor;
 
 use crate::lab::ServerTls;
 
@@ -73,7 +74,7 @@ impl Proxy {
     pub async fn with(options: Options) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let addr = listener.local_addr().expect("an address");
-        let tls = options.tls.as_ref().map(ServerTls::acceptor);
+        let tls = options.tls.as_ref().map(|tls| TlsAcceptor::from(tls.config()));
         let shared = Arc::new(Shared {
             options,
             asked: Mutex::default(),

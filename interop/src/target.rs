@@ -79,7 +79,7 @@ impl Profile {
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// `sio-tokio`, in this process.
+    /// Our server, in this process.
     Ours,
     /// `js/reference-server.js`, a child process.
     Reference,
@@ -136,7 +136,7 @@ impl Target {
     }
 
     fn ours(config: Config) -> Self {
-        let app = App::start(config.clone(), 0).expect("our server starts");
+        let app = App::start(&config, 0).expect("our server starts");
         let addr = app.addr();
         let control = Control::spawn(app, config).expect("the control port opens");
         Self { kind: Kind::Ours, addr, control: control.addr, _running: Running::Ours { _control: control } }
@@ -251,7 +251,7 @@ fn obey(stream: TcpStream, app: &mut Option<App>, config: &Config, port: u16) ->
                 app.stop();
             }
         }
-        "start" if app.is_none() => *app = Some(App::start(config.clone(), port)?),
+        "start" if app.is_none() => *app = Some(App::start(config, port)?),
         other => return Err(io::Error::other(format!("unknown command \"{other}\""))),
     }
     (&stream).write_all(b"ok\n")

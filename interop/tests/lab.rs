@@ -3,121 +3,34 @@
 
 use core::time::Duration;
 use std::{
-    io::{self, BufRead, BufReader, Read, Write},
+    io::{self, Read, Write},
     net::TcpStream,
-    process::{Command, Stdio},
 };
 
 use interop::{
-    lab::{Authority, Lab, Options, ServerTls, Side},
-    node,
+    lab::{Lab, Side},
     odd::{Accept, Odd, Play, Reply, open, open_packet, session},
     proxy::{self, Proxy},
     raw::{
         http::{Http, fetch},
         peer::Ws,
     },
-    target::KillOnDrop,
+    stories,
 };
-use serde_json::{Value, json};
-use tokio::{runtime::Handle, task::spawn_blocking, time::timeout};
+use tokio::{runtime::Handle, task::spawn_blocking};
 
-/// Runs one story of `js/lab-check.js`, and does for it what it asks for.
-async fn story(side: Side, options: Options, name: &'static str, ca: Option<String>) {
-    let lab = Lab::start(side, options).await;
-    let run = async {
-        let child = Command::new(node::node())
-            .args(["lab-check.js", name])
-            .current_dir(node::js_dir())
-            .env("SIO_URL", lab.url())
-            .env("SIO_SIDE", if side == Side::Node { "node" } else { "ours" })
-            .envs(ca.map(|ca| ("SIO_CA", ca)))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("node starts");
-        let mut child = KillOnDrop(child);
-        let mut stdin = child.0.stdin.take().expect("a piped stdin");
-        let mut lines = BufReader::new(child.0.stdout.take().expect("a piped stdout")).lines();
-        loop {
-            let (line, rest) = spawn_blocking(move || (lines.next(), lines)).await.expect("a line");
-            lines = rest;
-            let Some(Ok(line)) = line else { break };
-            let message: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
-            let answer = obey(&lab, &message).await;
-            writeln!(stdin, "{answer}").expect("the script listens");
-        }
-        let status = child.0.wait().expect("the script ends");
-        assert!(status.success(), "{name}: {status}");
-    };
-    timeout(Duration::from_secs(90), run).await.unwrap_or_else(|_| panic!("{name} does not end"));
-    lab.stop().await;
-}
-
-async fn obey(lab: &Lab, message: &Value) -> Value {
-    if let Some(command) = message.get("command") {
-        return match lab.try_command(command.clone()).await {
-            Ok(answer) => json!({ "ok": answer }),
-            Err(error) => json!({ "error": error }),
-        };
-    }
-    let name = message["name"].as_str().unwrap_or_default();
-    match message["lab"].as_str().unwrap_or_default() {
-        "kill" => lab.kill().await,
-        "start" => lab.start_again().await,
-        "clear" => lab.log().clear(name),
-        "log" => return lab.seen(name).await.into(),
-        other => panic!("no \"{other}\""),
-    }
-    Value::Null
-}
-
-macro_rules! stories {
-    ($($name:ident($options:expr);)*) => {$(
-        mod $name {
-            use super::*;
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn node() {
-                story(Side::Node, $options, stringify!($name), None).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn ours() {
-                story(Side::Ours, $options, stringify!($name), None).await;
-            }
-        }
-    )*};
-}
-
-stories! {
-    talk(Options::default());
-    namespaces(Options::default());
-    leaving(Options::default());
-    restart(Options::default());
-    retries(Options::default());
-    requests(Options { requests: true, cookies: true, ..Options::default() });
-}
+interop::stories!(Node);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recovery() {
-    story(Side::Node, Options { recovery: true, ..Options::default() }, "recovery", None).await;
+    stories::run(Side::Node, Options { recovery: true, ..Options::default() }, "recovery", None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silence() {
     let (ping_interval, ping_timeout) = (Duration::from_millis(300), Duration::from_millis(200));
-    story(Side::Node, Options { ping_interval, ping_timeout, ..Options::default() }, "silence", None).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tls() {
-    let root = Authority::new();
-    let tls = ServerTls { identity: root.server(&["localhost", "127.0.0.1"]), client_root: None };
-    for side in [Side::Node, Side::Ours] {
-        let options = Options { tls: Some(tls.clone()), ..Options::default() };
-        story(side, options, "talk", Some(root.pem().to_owned())).await;
-    }
+    stories::run(Side::Node, Options { ping_interval, ping_timeout, ..Options::default() }, "silence", None)
+        .await;
 }
 
 // --- The odd server --------------------------------------------------------------------------------------------------

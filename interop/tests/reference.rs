@@ -10,58 +10,7 @@ mod raw {
 }
 
 mod node {
-    use interop::{
-        node::run_test_file,
-        target::{Kind, Profile},
-    };
+    use super::Kind;
 
-    #[test]
-    fn events() {
-        run_test_file(Kind::Reference, Profile::Default, "events");
-    }
-
-    #[test]
-    fn binary() {
-        run_test_file(Kind::Reference, Profile::Default, "binary");
-    }
-
-    #[test]
-    fn acks() {
-        run_test_file(Kind::Reference, Profile::Default, "acks");
-    }
-
-    #[test]
-    fn namespaces() {
-        run_test_file(Kind::Reference, Profile::Default, "namespaces");
-    }
-
-    #[test]
-    fn rooms() {
-        run_test_file(Kind::Reference, Profile::Default, "rooms");
-    }
-
-    #[test]
-    fn disconnect() {
-        run_test_file(Kind::Reference, Profile::Default, "disconnect");
-    }
-
-    #[test]
-    fn transports() {
-        run_test_file(Kind::Reference, Profile::Default, "transports");
-    }
-
-    #[test]
-    fn heartbeat() {
-        run_test_file(Kind::Reference, Profile::Quick, "heartbeat");
-    }
-
-    #[test]
-    fn reconnect() {
-        run_test_file(Kind::Reference, Profile::Default, "reconnect");
-    }
-
-    #[test]
-    fn many() {
-        run_test_file(Kind::Reference, Profile::Default, "many");
-    }
+    interop::node_client_tests!(Kind::Reference);
 }

@@ -3,38 +3,28 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Instant as StdInstant;
 
-use async_io::Timer;
 use async_std::net::{TcpListener, TcpStream};
 use async_std::task;
-use sio_driver::{Instant, Io, Runtime};
+use sio_driver::{AsyncIoClock, AsyncIoTimer, Instant, Io, Runtime};
 
 /// async-std's executor and reactor; both run by themselves, so handles of a server or client work on every thread.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct AsyncStd {
-    epoch: StdInstant,
-}
-
-impl Default for AsyncStd {
-    fn default() -> Self {
-        Self { epoch: StdInstant::now() }
-    }
+    clock: AsyncIoClock,
 }
 
 impl Runtime for AsyncStd {
     type Stream = Io<TcpStream>;
     type Listener = TcpListener;
-    type Timer = AsyncStdTimer;
+    type Timer = AsyncIoTimer;
 
     fn now(&self) -> Instant {
-        Instant::ZERO + self.epoch.elapsed()
+        self.clock.now()
     }
 
-    fn timer(&self) -> AsyncStdTimer {
-        AsyncStdTimer { epoch: self.epoch, timer: Timer::never(), is_over: false }
+    fn timer(&self) -> AsyncIoTimer {
+        self.clock.timer()
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -53,30 +43,6 @@ impl Runtime for AsyncStd {
         // As above.
         let _ = stream.set_nodelay(true);
         Ok(Io(stream))
-    }
-}
-
-/// A timer of async-io's, which is async-std's reactor.
-#[derive(Debug)]
-pub struct AsyncStdTimer {
-    epoch: StdInstant,
-    timer: Timer,
-    /// The timer itself is ready once only.
-    is_over: bool,
-}
-
-impl sio_driver::Timer for AsyncStdTimer {
-    fn reset(&mut self, at: Instant) {
-        self.timer.set_at(self.epoch + (at - Instant::ZERO));
-        self.is_over = false;
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.is_over {
-            ready!(Pin::new(&mut self.timer).poll(cx));
-            self.is_over = true;
-        }
-        Poll::Ready(())
     }
 }
 

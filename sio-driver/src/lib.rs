@@ -1,7 +1,8 @@
 //! The async half of sio: one connection pump, one HTTP front, and the handles that users hold.
 //!
-//! Applications use the crate of their runtime, such as `sio-tokio`, which re-exports everything here. This crate is for those who
-//! bring another runtime: implement [`Runtime`], a handful of lines, and wrap [`Server`] as the existing crates do.
+//! Applications use the crate of their runtime, such as `sio-tokio`, which re-exports all of [`api`]. This crate is for those who
+//! bring another runtime: implement [`Runtime`], a handful of lines, and wrap [`Server`] and [`Client`] by [`handles!`] as the existing
+//! crates do. The feature `async-io` has the clock and the timer of runtimes on that reactor.
 //!
 //! # How it works
 //!
@@ -79,6 +80,9 @@
 //! ```
 
 mod ack;
+mod adapter;
+#[cfg(feature = "async-io")]
+mod async_io;
 mod client;
 mod encode;
 mod error;
@@ -90,6 +94,9 @@ mod wakers;
 mod websocket;
 
 pub use ack::{AckError, EmitWithAck};
+pub use adapter::api;
+#[cfg(feature = "async-io")]
+pub use async_io::{AsyncIoClock, AsyncIoTimer};
 pub use client::{Attempt, Client, ClientBuilder, ClientSocket, Events, Incoming, SocketBuilder, Volatile};
 #[cfg(feature = "tls")]
 pub use client::{Tls, TlsError};

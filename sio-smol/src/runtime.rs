@@ -3,37 +3,27 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Instant as StdInstant;
 
-use sio_driver::{Instant, Io, Runtime};
-use smol::Timer;
+use sio_driver::{AsyncIoClock, AsyncIoTimer, Instant, Io, Runtime};
 use smol::net::{TcpListener, TcpStream};
 
 /// smol's global executor, and its reactor; both run by themselves, so handles of a server or client work on every thread.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Smol {
-    epoch: StdInstant,
-}
-
-impl Default for Smol {
-    fn default() -> Self {
-        Self { epoch: StdInstant::now() }
-    }
+    clock: AsyncIoClock,
 }
 
 impl Runtime for Smol {
     type Stream = Io<TcpStream>;
     type Listener = TcpListener;
-    type Timer = SmolTimer;
+    type Timer = AsyncIoTimer;
 
     fn now(&self) -> Instant {
-        Instant::ZERO + self.epoch.elapsed()
+        self.clock.now()
     }
 
-    fn timer(&self) -> SmolTimer {
-        SmolTimer { epoch: self.epoch, timer: Timer::never(), is_over: false }
+    fn timer(&self) -> AsyncIoTimer {
+        self.clock.timer()
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -52,30 +42,6 @@ impl Runtime for Smol {
         // As above.
         let _ = stream.set_nodelay(true);
         Ok(Io(stream))
-    }
-}
-
-/// A timer of smol's.
-#[derive(Debug)]
-pub struct SmolTimer {
-    epoch: StdInstant,
-    timer: Timer,
-    /// The timer itself is ready once only.
-    is_over: bool,
-}
-
-impl sio_driver::Timer for SmolTimer {
-    fn reset(&mut self, at: Instant) {
-        self.timer.set_at(self.epoch + (at - Instant::ZERO));
-        self.is_over = false;
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.is_over {
-            ready!(Pin::new(&mut self.timer).poll(cx));
-            self.is_over = true;
-        }
-        Poll::Ready(())
     }
 }
 

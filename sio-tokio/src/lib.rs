@@ -84,23 +84,12 @@
 //! [`Server::service`] is the same without anything behind it. [`Server::serve_connection`] takes any accepted stream, such as one
 //! of tokio-rustls.
 
-mod client;
+mod handles;
 mod runtime;
-mod server;
 mod tower;
 
-pub use client::Client;
+pub use handles::{Client, Server};
 pub use runtime::{Tokio, TokioTimer};
-pub use server::Server;
-pub use sio_driver::{
-    Ack, AckError, AckResponse, Args, Asks, Attempt, Auth, Body, BroadcastWithAck, BufferOverflow,
-    ClientBuilder, ClientSocket, CloseReason, ConnectError, ConnectionError, Context, Cors, Data,
-    DecodeError, Delivery, DisconnectReason, EmitError, EmitWithAck, Emits, EncodeError, Error, Event,
-    EventHandler, EventName, Events, FromContext, Handler, Handshake, Incoming, IntoReply, IntoRooms,
-    Middleware, Namespace, NoAck, Operator, Overflow, Packet, PacketError, Payload, Peer, Rejection, Room,
-    ServerBuilder, Socket, SocketBuilder, SocketData, SocketId, State, Str, Transport, TransportError,
-    TypedEvent, Volatile, events,
-};
-#[cfg(feature = "tls")]
-pub use sio_driver::{Tls, TlsError};
+#[doc(inline)]
+pub use sio_driver::api::*;
 pub use tower::{NotFound, SioFuture, SioLayer, SioService};

@@ -16,6 +16,37 @@ use crate::Server;
 
 type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
+impl Server {
+    /// A tower layer: `axum::Router::new().layer(io.layer())`.
+    ///
+    /// The client's address, [`Handshake::remote_addr`](crate::Handshake::remote_addr), is taken from the request's extensions if a
+    /// `SocketAddr` is there. axum puts its `ConnectInfo` there, if it is asked to; a layer around this one unwraps it:
+    ///
+    /// ```no_run
+    /// # async fn run(io: sio_tokio::Server, listener: tokio::net::TcpListener) -> std::io::Result<()> {
+    /// # use std::net::SocketAddr;
+    /// # use axum::{Router, extract::{ConnectInfo, Request}, middleware::map_request};
+    /// let app = Router::new().layer(io.layer()).layer(map_request(
+    ///     async |ConnectInfo(address): ConnectInfo<SocketAddr>, mut request: Request| {
+    ///         request.extensions_mut().insert(address);
+    ///         request
+    ///     },
+    /// ));
+    /// axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn layer(&self) -> SioLayer {
+        SioLayer(self.clone())
+    }
+
+    /// A tower service of this server alone; other paths get 404.
+    #[must_use]
+    pub fn service(&self) -> SioService {
+        SioService { server: self.clone(), inner: NotFound }
+    }
+}
+
 /// Puts a server in front of another service: requests under the server's path are its own, all others go on.
 #[derive(Clone, Debug)]
 pub struct SioLayer(pub(crate) Server);

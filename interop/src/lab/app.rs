@@ -4,27 +4,29 @@
 use core::{net::Ipv4Addr, time::Duration};
 use std::{
     io,
+    net::TcpListener,
     sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Instant,
 };
 
 use bytes::Bytes;
+use futures_rustls::TlsAcceptor;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sio_tokio::{
+use sio_driver::{
     Ack, AckError, Auth, ConnectError, Data, DisconnectReason, Error, Namespace, Operator, Payload, Server,
     Socket, State, Transport,
 };
-use tokio::{
-    net::TcpListener,
-    sync::watch,
-    time::{Instant, sleep},
-};
+use tokio::sync::watch;
 
 use super::{
     Log, Options,
-    serve::{Front, Lines, headers, serve},
+    log::Pen,
+    serve::{Front, Lines, Stage, headers, serve},
     value::{All, Described, Revived, pattern},
 };
+use crate::adapter::Adapter;
 
 const NAMESPACES: [&str; 6] = ["/", "/admin", "/text", "/plain", "/news", "/retries"];
 
@@ -33,12 +35,12 @@ const NAMESPACES: [&str; 6] = ["/", "/admin", "/text", "/plain", "/news", "/retr
 pub(super) struct App {
     io: Server,
     lab: Lab,
-    closing: watch::Sender<bool>,
+    stage: watch::Sender<Stage>,
 }
 
 #[derive(Clone)]
 struct Lab {
-    log: Log,
+    log: Pen,
     lines: Lines,
     retries: Arc<Mutex<Retries>>,
 }
@@ -55,30 +57,45 @@ struct Retries {
 }
 
 impl App {
-    /// Starts on this port, and gives it; 0 takes a free one. To be called on the server's runtime.
-    pub(super) async fn start(options: &Options, log: Log) -> io::Result<(Self, u16)> {
+    /// Starts on this port, and gives it; 0 takes a free one. Blocks.
+    pub(super) fn start(options: &Options, log: &Log) -> io::Result<(Self, u16)> {
+        let log = log.pen();
         let lab = Lab { log: log.clone(), lines: Lines::default(), retries: Arc::default() };
         let io = server(options, lab.clone());
-        let listener = listen(options.port).await?;
+        let listener = listen(options.port)?;
         let port = listener.local_addr()?.port();
-        let closing = watch::Sender::new(false);
+        let stage = watch::Sender::new(Stage::Open);
         let front = Front {
             io: io.clone(),
-            tls: options.tls.as_ref().map(super::ServerTls::acceptor),
+            tls: options.tls.as_ref().map(|tls| TlsAcceptor::from(tls.config())),
             cookies: options.cookies,
             requests: options.requests.then_some(log),
             lines: lab.lines.clone(),
-            closing: closing.subscribe(),
+            stage: stage.subscribe(),
         };
-        tokio::spawn(serve(front, listener));
-        Ok((Self { io, lab, closing }, port))
+        Adapter::here().spawn(serve(front, listener));
+        Ok((Self { io, lab, stage }, port))
     }
 
     /// Closes all connections gracefully.
     pub(super) async fn close(&self) {
         self.io.close().await;
-        self.closing.send_replace(true);
-        self.closing.closed().await;
+        self.stage.send_replace(Stage::Closing);
+        self.stage.closed().await;
+    }
+
+    /// Ends all connections, and nothing is logged any more.
+    pub(super) fn end(&self) {
+        self.lab.log.dry();
+        self.stage.send_replace(Stage::Dead);
+        self.lab.lines.cut();
+    }
+
+    /// Waits until nobody is served any more, after [`end`](Self::end).
+    pub(super) async fn ended(&self) {
+        self.stage.closed().await;
+        // Those that were accepted meanwhile.
+        self.lab.lines.cut();
     }
 
     /// Obeys a command.
@@ -182,12 +199,12 @@ impl Default for Command {
 }
 
 /// The port may be that of a server that was ended a moment ago.
-async fn listen(port: u16) -> io::Result<TcpListener> {
+fn listen(port: u16) -> io::Result<TcpListener> {
     let end = Instant::now() + Duration::from_secs(10);
     loop {
-        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < end => {
-                sleep(Duration::from_millis(50)).await;
+                thread::sleep(Duration::from_millis(50));
             }
             result => return result,
         }
@@ -200,7 +217,8 @@ fn server(options: &Options, lab: Lab) -> Server {
         "websocket" => Transport::WebSocket,
         other => panic!("our server has no transport \"{other}\""),
     });
-    let io = Server::builder()
+    let io = Adapter::here()
+        .server()
         .path(options.path.clone())
         .transports(transports)
         .allow_upgrades(options.allow_upgrades)
@@ -223,7 +241,7 @@ fn server(options: &Options, lab: Lab) -> Server {
         })
         .on("silent", async |_: Socket| {})
         .on("late", async |Data((value, ms)): Data<(Value, u64)>| {
-            sleep(Duration::from_millis(ms)).await;
+            Adapter::here().sleep(Duration::from_millis(ms)).await;
             value
         })
         .on("describe", async |Data(All(args)): Data<All>| args)

@@ -1,28 +1,52 @@
 //! What a server saw, kept by the tests' side: it outlives the server.
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::{collections::HashMap, sync::Arc};
 
 use serde_json::Value;
 use tokio::{sync::watch, time::timeout};
 
-/// Lists of JSON values by name. Cloning gives another handle.
-#[derive(Clone, Debug)]
-pub struct Log(Arc<watch::Sender<HashMap<String, Vec<Value>>>>);
+type Lists = HashMap<String, Vec<Value>>;
 
-impl Default for Log {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(HashMap::new())))
+/// Lists of JSON values by name. Cloning gives another handle.
+#[derive(Clone, Debug, Default)]
+pub struct Log(Arc<watch::Sender<Lists>>);
+
+/// What a server writes with, until somebody takes it away.
+#[derive(Clone, Debug)]
+pub(super) struct Pen {
+    log: Log,
+    is_dry: Arc<AtomicBool>,
+}
+
+impl Pen {
+    pub(super) fn push(&self, name: &str, value: Value) {
+        self.log.0.send_if_modified(|lists| {
+            let writes = !self.is_dry.load(Ordering::Relaxed);
+            if writes {
+                lists.entry(name.to_owned()).or_default().push(value);
+            }
+            writes
+        });
+    }
+
+    /// Nothing is written after this.
+    pub(super) fn dry(&self) {
+        // Between two entries.
+        self.log.0.send_if_modified(|_| {
+            self.is_dry.store(true, Ordering::Relaxed);
+            false
+        });
     }
 }
 
 impl Log {
+    pub(super) fn pen(&self) -> Pen {
+        Pen { log: self.clone(), is_dry: Arc::default() }
+    }
+
     pub(super) fn push(&self, name: &str, value: Value) {
-        self.0.send_modify(|lists| match lists.get_mut(name) {
-            Some(list) => list.push(value),
-            None => {
-                lists.insert(name.to_owned(), vec![value]);
-            }
-        });
+        self.0.send_modify(|lists| lists.entry(name.to_owned()).or_default().push(value));
     }
 
     /// The list of this name, so far.

@@ -75,7 +75,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
-use tokio::{runtime::Runtime, task::spawn_blocking, time::timeout};
+use tokio::{task::spawn_blocking, time::timeout};
 
 use self::{app::App, node::Node};
 pub use self::{
@@ -151,9 +151,9 @@ fn millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Err
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// `js/lab-server.js`, a child process.
+    /// `js/lab-server.js`, in a child process.
     Node,
-    /// `sio-tokio`, in this process, on a runtime of its own.
+    /// Our server, in this process, on the runtime that this program is about.
     Ours,
 }
 
@@ -167,7 +167,7 @@ pub struct Lab {
 
 enum Running {
     Node(Node),
-    Ours(App, Mutex<Option<Runtime>>),
+    Ours(App),
 }
 
 impl Lab {
@@ -200,20 +200,17 @@ impl Lab {
 
     async fn launch(&self) -> u16 {
         let (side, options, log) = (self.side, self.options.clone(), self.log.clone());
-        let launched = spawn_blocking(move || match side {
+        let (running, port) = match side {
             Side::Node => {
-                let (node, port) = Node::start(&options, log);
+                let (node, port) = Node::start(&options, log).await;
                 (Running::Node(node), port)
             }
             Side::Ours => {
-                let runtime =
-                    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-                let runtime = runtime.expect("a runtime");
-                let (app, port) = runtime.block_on(App::start(&options, log)).expect("our server starts");
-                (Running::Ours(app, Mutex::new(Some(runtime))), port)
+                let started = spawn_blocking(move || App::start(&options, &log)).await;
+                let (app, port) = started.expect("no panic").expect("our server starts");
+                (Running::Ours(app), port)
             }
-        });
-        let (running, port) = launched.await.expect("the server starts");
+        };
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(running));
         port
     }
@@ -278,7 +275,7 @@ impl Lab {
         let answer = async {
             match &*running {
                 Running::Node(node) => node.command(command).await,
-                Running::Ours(app, _) => app.obey(command).await,
+                Running::Ours(app) => app.obey(command).await,
             }
         };
         timeout(LIMIT, answer).await.unwrap_or_else(|_| Err("no answer".to_owned()))
@@ -305,15 +302,16 @@ impl Lab {
         let Some(running) = self.running.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             return;
         };
-        let killed = spawn_blocking(move || match &*running {
-            Running::Node(node) => node.end(Duration::ZERO),
-            Running::Ours(_, runtime) => {
-                if let Some(runtime) = runtime.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                    runtime.shutdown_timeout(LIMIT);
+        let ended = async {
+            match &*running {
+                Running::Node(node) => node.end().await,
+                Running::Ours(app) => {
+                    app.end();
+                    app.ended().await;
                 }
             }
-        });
-        killed.await.expect("the server ends");
+        };
+        timeout(LIMIT, ended).await.expect("the server ends");
     }
 
     /// Ends the server gracefully.
@@ -324,16 +322,8 @@ impl Lab {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match running.as_deref() {
             None => return,
-            Some(Running::Node(_)) => {
-                self.command(json!({ "cmd": "shutdown" })).await;
-                let ended = spawn_blocking(move || {
-                    if let Some(Running::Node(node)) = running.as_deref() {
-                        node.end(LIMIT);
-                    }
-                });
-                ended.await.expect("the server ends");
-            }
-            Some(Running::Ours(app, _)) => {
+            Some(Running::Node(_)) => drop(self.command(json!({ "cmd": "shutdown" })).await),
+            Some(Running::Ours(app)) => {
                 timeout(LIMIT, app.close()).await.expect("our server closes");
             }
         }
@@ -360,11 +350,8 @@ impl Lab {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // A child process ends with its handle. A runtime must not be waited for, as this may be a task.
-        if let Self::Ours(_, runtime) = self
-            && let Some(runtime) = runtime.get_mut().unwrap_or_else(PoisonError::into_inner).take()
-        {
-            runtime.shutdown_background();
+        if let Self::Ours(app) = self {
+            app.end();
         }
     }
 }

@@ -9,23 +9,25 @@ use core::{
 use std::{
     collections::HashSet,
     io, mem,
+    net::TcpListener,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
+use futures_rustls::TlsAcceptor;
+use futures_util::future::{Either, select};
 use http::{HeaderValue, Request, Response, header};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
-use serde_json::{Map, Value, json};
-use sio_tokio::{Body, Server};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
-    select,
-    sync::watch,
+use hyper::{
+    body::Incoming,
+    rt::{Read, ReadBufCursor, Write},
+    server::conn::http1,
+    service::service_fn,
 };
-use tokio_rustls::TlsAcceptor;
+use serde_json::{Map, Value, json};
+use sio_driver::{Body, Io, Server};
+use tokio::sync::watch;
 
-use super::Log;
+use super::log::Pen;
+use crate::adapter::{Adapter, Stream};
 
 /// As in `lab-server.js`.
 const COOKIES: [&str; 3] =
@@ -36,49 +38,62 @@ pub(super) struct Front {
     pub(super) io: Server,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) cookies: bool,
-    pub(super) requests: Option<Log>,
+    pub(super) requests: Option<Pen>,
     pub(super) lines: Lines,
-    /// Becomes true when the server closes. Whoever serves somebody holds one.
-    pub(super) closing: watch::Receiver<bool>,
+    /// Whoever serves somebody holds one.
+    pub(super) stage: watch::Receiver<Stage>,
 }
 
-pub(super) async fn serve(mut front: Front, listener: TcpListener) {
-    loop {
-        let accepted = select! {
-            accepted = listener.accept() => accepted,
-            _ = front.closing.wait_for(|closing| *closing) => return,
-        };
-        let Ok((stream, remote)) = accepted else { continue };
-        let _ = stream.set_nodelay(true);
+/// The life of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    Open,
+    /// Answers are written to their end.
+    Closing,
+    /// Everything is dropped.
+    Dead,
+}
+
+/// Waits until the server has come as far.
+async fn reached(mut stage: watch::Receiver<Stage>, wanted: Stage) {
+    let _ = stage.wait_for(|stage| *stage >= wanted).await;
+}
+
+pub(super) async fn serve(front: Front, listener: TcpListener) {
+    let adapter = Adapter::here();
+    let closing = reached(front.stage.clone(), Stage::Closing);
+    let accepting = adapter.accept(listener, |stream, remote| {
         let front = front.clone();
-        tokio::spawn(async move {
+        adapter.spawn(async move {
+            let dead = reached(front.stage.clone(), Stage::Dead);
             let line = front.lines.add(stream);
-            match &front.tls {
-                None => connection(&front, line, remote).await,
-                Some(tls) => {
-                    if let Ok(stream) = tls.accept(line).await {
-                        connection(&front, stream, remote).await;
+            let serving = async {
+                match &front.tls {
+                    None => connection(&front, line, remote).await,
+                    Some(tls) => {
+                        if let Ok(stream) = tls.accept(Io(line)).await {
+                            connection(&front, Io(stream), remote).await;
+                        }
                     }
                 }
-            }
+            };
+            select(pin!(serving), pin!(dead)).await;
         });
-    }
+    });
+    select(pin!(accepting), pin!(closing)).await;
 }
 
 async fn connection<S>(front: &Front, stream: S, remote: SocketAddr)
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Read + Write + Unpin + Send + 'static,
 {
     let service = service_fn(async |request| answer(front, request, remote).await);
-    let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
-    let (mut serving, mut closing) = (pin!(serving), front.closing.clone());
-    select! {
-        _ = &mut serving => return,
-        _ = closing.wait_for(|closing| *closing) => {}
+    let mut serving = pin!(http1::Builder::new().serve_connection(stream, service).with_upgrades());
+    let closing = pin!(reached(front.stage.clone(), Stage::Closing));
+    if let Either::Right(_) = select(serving.as_mut(), closing).await {
+        serving.as_mut().graceful_shutdown();
+        let _ = serving.await;
     }
-    // Answers are written to their end.
-    serving.as_mut().graceful_shutdown();
-    let _ = serving.await;
 }
 
 /// An error ends the connection.
@@ -137,7 +152,7 @@ struct All {
 struct Line(Arc<Mutex<Shared>>);
 
 struct Shared {
-    stream: Option<TcpStream>,
+    stream: Option<Box<dyn Stream>>,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -147,7 +162,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Lines {
-    fn add(&self, stream: TcpStream) -> Line {
+    fn add(&self, stream: Box<dyn Stream>) -> Line {
         let line = Arc::new(Mutex::new(Shared { stream: Some(stream), reader: None, writer: None }));
         let mut all = lock(&self.0);
         all.lines.retain(|line| line.strong_count() > 0);
@@ -190,7 +205,7 @@ impl Line {
         &self,
         reads: bool,
         cx: &mut Context<'_>,
-        poll: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
+        poll: impl FnOnce(Pin<&mut Box<dyn Stream>>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         let mut shared = lock(&self.0);
         let Some(stream) = &mut shared.stream else {
@@ -205,13 +220,17 @@ impl Line {
     }
 }
 
-impl AsyncRead for Line {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.poll(true, cx, |stream, cx| stream.poll_read(cx, buf))
+impl Read for Line {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll(true, cx, |stream, cx| stream.poll_read(cx, into))
     }
 }
 
-impl AsyncWrite for Line {
+impl Write for Line {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll(false, cx, |stream, cx| stream.poll_write(cx, bytes))
     }

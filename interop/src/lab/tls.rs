@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
+use futures_rustls::rustls::{
+    RootCertStore, ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::WebPkiClientVerifier,
+};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use serde::Serialize;
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{
-        RootCertStore, ServerConfig,
-        crypto::ring,
-        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-        server::WebPkiClientVerifier,
-    },
-};
 
 /// A private root.
 pub struct Authority {
@@ -101,7 +98,7 @@ impl ServerTls {
     ///
     /// # Panics
     /// If rustls does not take the certificates.
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
         let provider = Arc::new(ring::default_provider());
         let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -117,7 +114,7 @@ impl ServerTls {
         };
         let key = PrivateKeyDer::from_pem_slice(self.identity.key.as_bytes()).expect("a key in PEM");
         let config = config.with_single_cert(vec![certificate(&self.identity.cert)], key);
-        TlsAcceptor::from(Arc::new(config.expect("a certificate with its key")))
+        Arc::new(config.expect("a certificate with its key"))
     }
 }
 

@@ -2,16 +2,14 @@
 
 use core::time::Duration;
 
-use interop::lab::Side;
+use crate::lab::Side;
 use serde_json::{Value, json};
-use sio_tokio::{Ack, AckError, ClientSocket, Data, EmitError, Error};
+use sio_driver::{Ack, AckError, ClientSocket, Data, EmitError, Error};
 use tokio::task::yield_now;
 
-use crate::common::{LIMIT, Way, ask, id_of, shared, within};
+use super::common::{LIMIT, Way, ask, id_of, shared, within};
 
-everywhere! { have_values time_out come_late end_with_the_connection answer_the_server many_at_once }
-
-async fn have_values(side: Side, way: Way) {
+pub(crate) async fn have_values(side: Side, way: Way) {
     let client = way.connect(way.builder(shared(side).await.url())).await;
     assert_eq!(ask::<i64>(&client, "sum", &(20, 22)).await, 42);
     assert_eq!(ask::<(Value, String)>(&client, "pair", "one").await, (json!("one"), "second".to_owned()));
@@ -24,7 +22,7 @@ async fn have_values(side: Side, way: Way) {
     client.close().await;
 }
 
-async fn time_out(side: Side, way: Way) {
+pub(crate) async fn time_out(side: Side, way: Way) {
     let client = way.connect(way.builder(shared(side).await.url())).await;
     let silent = client.emit_with_ack::<Value, _>("silent", &1).timeout(Duration::from_millis(50)).await;
     assert_eq!(silent, Err(AckError::Timeout));
@@ -38,7 +36,7 @@ async fn time_out(side: Side, way: Way) {
     client.close().await;
 }
 
-async fn come_late(side: Side, way: Way) {
+pub(crate) async fn come_late(side: Side, way: Way) {
     let client = way.connect(way.builder(shared(side).await.url())).await;
     let late =
         client.emit_with_ack::<String, _>("late", &("late", 300)).timeout(Duration::from_millis(50)).await;
@@ -49,7 +47,7 @@ async fn come_late(side: Side, way: Way) {
     client.close().await;
 }
 
-async fn end_with_the_connection(side: Side, way: Way) {
+pub(crate) async fn end_with_the_connection(side: Side, way: Way) {
     let lab = shared(side).await;
     let client = way.connect(way.builder(lab.url())).await;
     let asked = tokio::spawn({
@@ -67,7 +65,7 @@ async fn end_with_the_connection(side: Side, way: Way) {
     assert!(matches!(closed, Err(AckError::Emit(EmitError::Disconnected))), "{closed:?}");
 }
 
-async fn answer_the_server(side: Side, way: Way) {
+pub(crate) async fn answer_the_server(side: Side, way: Way) {
     let lab = shared(side).await;
     let builder = way
         .builder(lab.url())
@@ -109,7 +107,7 @@ async fn answer_the_server(side: Side, way: Way) {
     client.close().await;
 }
 
-async fn many_at_once(side: Side, way: Way) {
+pub(crate) async fn many_at_once(side: Side, way: Way) {
     let client = way.connect(way.builder(shared(side).await.url())).await;
     let mut asked = tokio::task::JoinSet::new();
     for number in 0..100_i64 {

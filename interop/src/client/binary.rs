@@ -1,14 +1,12 @@
 //! Binary both ways, nested.
 
+use crate::lab::{Side, digest, pattern};
 use bytes::Bytes;
-use interop::lab::{Side, digest, pattern};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sio_tokio::{ClientSocket, Data};
+use sio_driver::{ClientSocket, Data};
 
-use crate::common::{Way, ask, collect, id_of, shared};
-
-everywhere! { goes_there_and_back comes_by_event is_what_the_server_sees answers_questions }
+use super::common::{Way, ask, collect, id_of, shared};
 
 /// Large enough for several reads, small enough for `maxPayload` in base64.
 const SIZE: usize = 300_000;
@@ -37,7 +35,7 @@ fn nested(size: usize) -> Nested {
     }
 }
 
-async fn goes_there_and_back(side: Side, way: Way) {
+pub(crate) async fn goes_there_and_back(side: Side, way: Way) {
     let client = way.connect(way.builder(shared(side).await.url())).await;
     assert_eq!(ask::<Nested>(&client, "nested", &SIZE).await, nested(SIZE));
     assert_eq!(ask::<Nested>(&client, "echo-ack", &nested(SIZE)).await, nested(SIZE));
@@ -50,7 +48,7 @@ async fn goes_there_and_back(side: Side, way: Way) {
 }
 
 /// Events with and without binary stay in order.
-async fn comes_by_event(side: Side, way: Way) {
+pub(crate) async fn comes_by_event(side: Side, way: Way) {
     let (handler, mut heard) = collect::<(Nested, String, Bytes)>();
     let (echo, mut echoed) = collect::<(u32, Bytes)>();
     let builder = way.builder(shared(side).await.url()).on("nested", handler).on("echo", echo);
@@ -68,7 +66,7 @@ async fn comes_by_event(side: Side, way: Way) {
     client.close().await;
 }
 
-async fn is_what_the_server_sees(side: Side, way: Way) {
+pub(crate) async fn is_what_the_server_sees(side: Side, way: Way) {
     let client = way.connect(way.builder(shared(side).await.url())).await;
     let args = (json!({ "plain": [1] }), vec![Deep { deep: pattern(SIZE, 9) }], Bytes::new());
     let described = ask::<Value>(&client, "describe", &args).await;
@@ -77,7 +75,7 @@ async fn is_what_the_server_sees(side: Side, way: Way) {
     client.close().await;
 }
 
-async fn answers_questions(side: Side, way: Way) {
+pub(crate) async fn answers_questions(side: Side, way: Way) {
     let lab = shared(side).await;
     let builder = way
         .builder(lab.url())

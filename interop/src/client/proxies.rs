@@ -2,21 +2,19 @@
 
 use core::time::Duration;
 
-use interop::{
+use crate::{
     lab::{Authority, Lab, Options, ServerTls, Side},
     proxy::{self, Proxy},
 };
-use sio_tokio::{ConnectionError, Tls, TransportError};
+use sio_driver::{ConnectionError, Tls, TransportError};
 
-use crate::common::{Watch, Way, ask, cut_off, is_lost, lab, shared, within};
-
-everywhere! { go_through authorise are_cut stand_still speak_tls }
+use super::common::{Watch, Way, ask, cut_off, is_lost, lab, shared, within};
 
 fn is_proxy(error: Option<ConnectionError>) {
     assert!(matches!(error, Some(ConnectionError::Transport(TransportError::Proxy(_)))), "{error:?}");
 }
 
-async fn go_through(side: Side, way: Way) {
+pub(crate) async fn go_through(side: Side, way: Way) {
     let lab = shared(side).await;
     let proxy = Proxy::start().await;
     let client = way.connect(way.builder(lab.url()).proxy(proxy.url())).await;
@@ -31,7 +29,7 @@ async fn go_through(side: Side, way: Way) {
     is_proxy(within("connect", way.builder(lab.url()).proxy(url).connect()).await.err());
 }
 
-async fn authorise(side: Side, way: Way) {
+pub(crate) async fn authorise(side: Side, way: Way) {
     let lab = shared(side).await;
     let auth = Some(("user", "p:w ä"));
     let proxy = Proxy::with(proxy::Options { auth, ..proxy::Options::default() }).await;
@@ -48,7 +46,7 @@ async fn authorise(side: Side, way: Way) {
     client.close().await;
 }
 
-async fn are_cut(side: Side, way: Way) {
+pub(crate) async fn are_cut(side: Side, way: Way) {
     let lab = lab(side).await;
     let proxy = Proxy::start().await;
     let (builder, mut watch) = Watch::new(way.builder(lab.url()).proxy(proxy.url()));
@@ -70,7 +68,7 @@ async fn are_cut(side: Side, way: Way) {
 }
 
 /// A network that says nothing: the client finds out by itself.
-async fn stand_still(side: Side, way: Way) {
+pub(crate) async fn stand_still(side: Side, way: Way) {
     let (ping_interval, ping_timeout) = (Duration::from_millis(500), Duration::from_millis(1500));
     let lab = Lab::start(side, Options { ping_interval, ping_timeout, ..Options::default() }).await;
     let proxy = Proxy::start().await;
@@ -90,7 +88,7 @@ async fn stand_still(side: Side, way: Way) {
 }
 
 /// TLS to the proxy, and inside of that to the server.
-async fn speak_tls(side: Side, way: Way) {
+pub(crate) async fn speak_tls(side: Side, way: Way) {
     let root = Authority::new();
     let tls = ServerTls { identity: root.server(&["localhost", "127.0.0.1"]), client_root: None };
     let proxy = Proxy::with(proxy::Options { tls: Some(tls.clone()), ..proxy::Options::default() }).await;

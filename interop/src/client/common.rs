@@ -6,13 +6,14 @@ use core::{
     time::Duration,
 };
 
-use interop::{
+use crate::{
+    adapter::Adapter,
     lab::{Lab, Options, Side},
     proxy::Proxy,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use sio_tokio::{
+use sio_driver::{
     Attempt, Client, ClientBuilder, ClientSocket, ConnectionError, Data, DisconnectReason, Transport,
 };
 use tokio::{
@@ -25,9 +26,12 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// How a client travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub enum Way {
+    /// By polling alone.
     Polling,
+    /// By WebSocket alone.
     WebSocket,
+    /// By polling at first.
     Upgrade,
 }
 
@@ -36,7 +40,8 @@ pub(crate) const WAYS: [Way; 3] = [Way::Polling, Way::WebSocket, Way::Upgrade];
 impl Way {
     /// A client that travels like this, and comes back quickly.
     pub(crate) fn builder(self, url: impl Into<String>) -> ClientBuilder<Client> {
-        let builder = Client::builder(url)
+        let builder = Adapter::here()
+            .client(url)
             .reconnection_delay(Duration::from_millis(20))
             .reconnection_delay_max(Duration::from_millis(100));
         match self {
@@ -88,7 +93,7 @@ pub(crate) async fn bounded(test: impl Future<Output = ()>) {
 pub(crate) async fn ask<T: DeserializeOwned + 'static>(
     client: &ClientSocket,
     event: &str,
-    args: &(impl sio_tokio::Args + ?Sized),
+    args: &(impl sio_driver::Args + ?Sized),
 ) -> T {
     let answer = client.emit_with_ack::<T, _>(event, args).timeout(LIMIT).await;
     answer.unwrap_or_else(|error| panic!("{event}: {error}"))
@@ -276,53 +281,4 @@ pub(crate) async fn cut_off(proxy: &Proxy, watch: &mut Watch) -> String {
 /// What a lost connection is called: which of the two depends on what was under way.
 pub(crate) fn is_lost(reason: &str) -> bool {
     matches!(reason, "transport close" | "transport error")
-}
-
-// --- Instances -------------------------------------------------------------------------------------------------------
-
-/// The three ways, of a test that is an `async fn(Side, Way)`, on one side.
-macro_rules! ways {
-    ($run:path, $side:ident) => {
-        use interop::lab::Side;
-        use $crate::common::{Way, bounded};
-
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn polling() {
-            bounded($run(Side::$side, Way::Polling)).await;
-        }
-
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn websocket() {
-            bounded($run(Side::$side, Way::WebSocket)).await;
-        }
-
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn upgrade() {
-            bounded($run(Side::$side, Way::Upgrade)).await;
-        }
-    };
-}
-
-/// Tests on both sides, in all ways.
-macro_rules! everywhere {
-    ($($name:ident)*) => {$(
-        mod $name {
-            mod node {
-                ways!(super::super::$name, Node);
-            }
-
-            mod ours {
-                ways!(super::super::$name, Ours);
-            }
-        }
-    )*};
-}
-
-/// Tests of what only node's server has, in all ways.
-macro_rules! on_node {
-    ($($name:ident)*) => {$(
-        mod $name {
-            ways!(super::$name, Node);
-        }
-    )*};
 }

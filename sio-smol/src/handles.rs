@@ -1,27 +1,27 @@
-//! The server on smol.
+//! The handles on smol.
 
 use std::io;
 use std::net::SocketAddr;
-use std::ops::Deref;
 
 use futures_io::{AsyncRead, AsyncWrite};
-use sio_driver::{Context, FromContext, Io, Rejection, ServerBuilder};
+use sio_driver::Io;
 use smol::net::{AsyncToSocketAddrs, TcpListener};
 
 use crate::Smol;
 
-/// A Socket.IO server on smol. Cloning gives another handle; everything that is not about smol is in
-/// [`sio_driver::Server`], to which this derefs.
-#[derive(Clone, Debug)]
-pub struct Server(sio_driver::Server);
+sio_driver::handles! {
+    Smol;
+
+    /// A Socket.IO server on smol. Cloning gives another handle; everything that is not about smol is in [`sio_driver::Server`],
+    /// to which this derefs.
+    pub struct Server;
+
+    /// A Socket.IO client on smol. Cloning gives another handle; everything that is not about smol is in [`sio_driver::Client`],
+    /// to which this derefs, and in [`ClientSocket`](crate::ClientSocket), to which that does.
+    pub struct Client;
+}
 
 impl Server {
-    /// Settings of a server, with the reference's defaults.
-    #[must_use]
-    pub fn builder() -> ServerBuilder<Self> {
-        ServerBuilder::new(Smol::default())
-    }
-
     /// Binds `addr` and serves it, until [`close`](sio_driver::Server::close).
     ///
     /// # Errors
@@ -44,25 +44,5 @@ impl Server {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         sio_driver::serve_connection(Smol::default(), self.0.clone(), Io(stream), remote_addr).await;
-    }
-}
-
-impl Deref for Server {
-    type Target = sio_driver::Server;
-
-    fn deref(&self) -> &sio_driver::Server {
-        &self.0
-    }
-}
-
-impl From<sio_driver::Server> for Server {
-    fn from(server: sio_driver::Server) -> Self {
-        Self(server)
-    }
-}
-
-impl FromContext for Server {
-    fn from_context(context: &mut Context) -> Result<Self, Rejection> {
-        sio_driver::Server::from_context(context).map(Self)
     }
 }

@@ -3,12 +3,10 @@
 use core::time::Duration;
 use std::collections::HashMap;
 
-use interop::lab::{Lab, Side};
+use crate::lab::{Lab, Side};
 use serde_json::{Value, json};
 
-use crate::common::{Watch, Way, lab, within};
-
-everywhere! { acks_get_lost connections_are_cut server_restarts }
+use super::common::{Watch, Way, lab, within};
 
 /// What became of items, of which each was sent until it was acknowledged, one after another.
 #[derive(Debug)]
@@ -57,7 +55,7 @@ async fn run(lab: &Lab, way: Way, rules: Value) -> Report {
     report(&lab.seen("item").await, COUNT)
 }
 
-async fn acks_get_lost(side: Side, way: Way) {
+pub(crate) async fn acks_get_lost(side: Side, way: Way) {
     let lab = lab(side).await;
     let report = run(&lab, way, json!({ "cmd": "retries", "swallowEvery": 20 })).await;
     // The answer to the item that came as the 20th was lost.
@@ -65,7 +63,7 @@ async fn acks_get_lost(side: Side, way: Way) {
     assert_eq!(report.unexplained, [Value::Null; 0]);
 }
 
-async fn connections_are_cut(side: Side, way: Way) {
+pub(crate) async fn connections_are_cut(side: Side, way: Way) {
     for cut in ["before", "after"] {
         let lab = lab(side).await;
         let report = run(&lab, way, json!({ "cmd": "retries", "cutEvery": 7, "cut": cut })).await;
@@ -77,7 +75,7 @@ async fn connections_are_cut(side: Side, way: Way) {
 }
 
 /// The queue outlives the server.
-async fn server_restarts(side: Side, way: Way) {
+pub(crate) async fn server_restarts(side: Side, way: Way) {
     let lab = lab(side).await;
     let builder =
         way.builder(format!("{}/retries", lab.url())).retries(1000).ack_timeout(Duration::from_secs(1));

@@ -1,11 +1,9 @@
 //! What the client's requests look like.
 
-use interop::lab::{Lab, Options, Side};
+use crate::lab::{Lab, Options, Side};
 use serde_json::{Value, json};
 
-use crate::common::{Watch, Way, ask, cut};
-
-everywhere! { carry_what_was_asked_for keep_cookies forget_cookies use_the_path tell_the_handshake }
+use super::common::{Watch, Way, ask, cut};
 
 async fn logging(side: Side, options: Options) -> Lab {
     Lab::start(side, Options { requests: true, ..options }).await
@@ -21,7 +19,7 @@ fn parameter<'a>(request: &'a Value, name: &str) -> Option<&'a str> {
     query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
-async fn carry_what_was_asked_for(side: Side, way: Way) {
+pub(crate) async fn carry_what_was_asked_for(side: Side, way: Way) {
     let lab = logging(side, Options::default()).await;
     let builder = way
         .builder(format!("{}/news?from=url&b=1%202", lab.url()))
@@ -58,7 +56,7 @@ async fn carry_what_was_asked_for(side: Side, way: Way) {
     assert_eq!(times.len(), count, "each another one");
 }
 
-async fn keep_cookies(side: Side, way: Way) {
+pub(crate) async fn keep_cookies(side: Side, way: Way) {
     let lab = logging(side, Options { cookies: true, ..Options::default() }).await;
     let (builder, mut watch) = Watch::new(way.builder(lab.url()).cookies(true).extra_header("x-one", "1"));
     let client = way.connect(builder).await;
@@ -80,7 +78,7 @@ async fn keep_cookies(side: Side, way: Way) {
     client.close().await;
 }
 
-async fn forget_cookies(side: Side, way: Way) {
+pub(crate) async fn forget_cookies(side: Side, way: Way) {
     let lab = logging(side, Options { cookies: true, ..Options::default() }).await;
     let client = way.connect(way.builder(lab.url())).await;
     ask::<i64>(&client, "sum", &(20, 22)).await;
@@ -90,7 +88,7 @@ async fn forget_cookies(side: Side, way: Way) {
     }
 }
 
-async fn use_the_path(side: Side, way: Way) {
+pub(crate) async fn use_the_path(side: Side, way: Way) {
     let lab = logging(side, Options { path: "/other/path".to_owned(), ..Options::default() }).await;
     let client = way.connect(way.builder(lab.url()).path("/other/path")).await;
     assert_eq!(ask::<i64>(&client, "sum", &(20, 22)).await, 42);
@@ -103,7 +101,7 @@ async fn use_the_path(side: Side, way: Way) {
 }
 
 /// What the application sees of it.
-async fn tell_the_handshake(side: Side, way: Way) {
+pub(crate) async fn tell_the_handshake(side: Side, way: Way) {
     let lab = logging(side, Options::default()).await;
     let builder = way.builder(format!("{}?a=b", lab.url())).extra_header("authorization", "Bearer token");
     let client = way.connect(builder).await;

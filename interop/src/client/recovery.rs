@@ -1,19 +1,17 @@
 //! Connection state recovery, which only node's server has as yet.
 
+use crate::lab::{Lab, Options, Side, pattern};
 use bytes::Bytes;
-use interop::lab::{Lab, Options, Side, pattern};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::common::{Watch, Way, ask, collect, id_of, until, within};
-
-on_node! { misses_nothing knows_offsets begins_anew }
+use super::common::{Watch, Way, ask, collect, id_of, until, within};
 
 async fn recovering(side: Side) -> Lab {
     Lab::start(side, Options { recovery: true, ..Options::default() }).await
 }
 
-async fn misses_nothing(side: Side, way: Way) {
+pub(crate) async fn misses_nothing(side: Side, way: Way) {
     let lab = recovering(side).await;
     let (tick, mut ticked) = collect::<Value>();
     let (bytes, mut binary) = collect::<Bytes>();
@@ -49,7 +47,7 @@ async fn misses_nothing(side: Side, way: Way) {
 }
 
 /// A string at the end of a volatile event is no offset (B131).
-async fn knows_offsets(side: Side, way: Way) {
+pub(crate) async fn knows_offsets(side: Side, way: Way) {
     let lab = recovering(side).await;
     let (tick, mut ticked) = collect::<Value>();
     let (builder, mut watch) = Watch::new(way.builder(lab.url()).on("tick", tick));
@@ -76,7 +74,7 @@ async fn knows_offsets(side: Side, way: Way) {
 }
 
 /// A server that has forgotten the session gives a new one.
-async fn begins_anew(side: Side, way: Way) {
+pub(crate) async fn begins_anew(side: Side, way: Way) {
     let lab = recovering(side).await;
     let (tick, mut ticked) = collect::<Value>();
     let (builder, mut watch) = Watch::new(way.builder(lab.url()).on("tick", tick));

@@ -1,19 +1,17 @@
 //! The server's limits, and the client's own.
 
-use interop::lab::{Lab, Options, Side};
+use crate::lab::{Lab, Options, Side};
 use serde_json::Value;
-use sio_tokio::{EmitError, Transport};
+use sio_driver::{EmitError, Transport};
 
-use crate::common::{Watch, Way, ask, notes, shared, within};
-
-everywhere! { batches_fit too_large_is_said buffers_are_bounded }
+use super::common::{Watch, Way, ask, notes, shared, within};
 
 async fn small(side: Side) -> Lab {
     Lab::start(side, Options { max_http_buffer_size: 1000, ..Options::default() }).await
 }
 
 /// Many events in one go do not make a request that is too large (B59).
-async fn batches_fit(side: Side, way: Way) {
+pub(crate) async fn batches_fit(side: Side, way: Way) {
     let lab = small(side).await;
     let (builder, mut watch) = Watch::new(way.builder(lab.url()));
     let client = within("connect", builder.connect()).await.expect("the client connects");
@@ -30,7 +28,7 @@ async fn batches_fit(side: Side, way: Way) {
 }
 
 /// The server would end the connection over it.
-async fn too_large_is_said(side: Side, way: Way) {
+pub(crate) async fn too_large_is_said(side: Side, way: Way) {
     let lab = small(side).await;
     let client = way.connect(way.builder(lab.url())).await;
     let large = client.emit("note", &"x".repeat(2000));
@@ -40,7 +38,7 @@ async fn too_large_is_said(side: Side, way: Way) {
     client.close().await;
 }
 
-async fn buffers_are_bounded(side: Side, way: Way) {
+pub(crate) async fn buffers_are_bounded(side: Side, way: Way) {
     let lab = shared(side).await;
     let client =
         way.builder(lab.url()).auto_connect(false).max_send_buffer(10_000).build().expect("a client");
@@ -56,8 +54,7 @@ async fn buffers_are_bounded(side: Side, way: Way) {
 }
 
 /// Transports that the server does not have.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn other_transports_are_tried() {
+pub(crate) async fn other_transports_are_tried() {
     for side in [Side::Node, Side::Ours] {
         let lab = Lab::start(side, Options { transports: vec!["websocket"], ..Options::default() }).await;
         let refused = within("connect", Way::Upgrade.builder(lab.url()).connect()).await;

@@ -6,20 +6,14 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use interop::lab::{Lab, Options, Side};
+use crate::lab::{Lab, Options, Side};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::common::{Happened, LIMIT, Watch, Way, ask, cut, id_of, is_lost, lab, notes, within};
-
-everywhere! {
-    buffers_while_the_server_is_away emits_while_the_server_restarts survives_a_graceful_stop
-    is_sent_away is_cut leaves gives_up stays_away answers_after_all
-}
-on_node! { session_is_closed pings_stop }
+use super::common::{Happened, LIMIT, Watch, Way, ask, cut, id_of, is_lost, lab, notes, within};
 
 /// Buffered events arrive once, in order.
-async fn buffers_while_the_server_is_away(side: Side, way: Way) {
+pub(crate) async fn buffers_while_the_server_is_away(side: Side, way: Way) {
     let lab = lab(side).await;
     let (builder, mut watch) = Watch::new(way.builder(lab.url()));
     let client = way.connect(builder).await;
@@ -46,7 +40,7 @@ async fn buffers_while_the_server_is_away(side: Side, way: Way) {
 
 /// What was on its way when the server died may be lost; nothing is doubled or out of order, and nothing that was emitted
 /// while the client knew is lost.
-async fn emits_while_the_server_restarts(side: Side, way: Way) {
+pub(crate) async fn emits_while_the_server_restarts(side: Side, way: Way) {
     let lab = lab(side).await;
     let (builder, mut watch) = Watch::new(way.builder(lab.url()));
     let client = way.connect(builder).await;
@@ -91,7 +85,7 @@ async fn emits_while_the_server_restarts(side: Side, way: Way) {
     client.close().await;
 }
 
-async fn survives_a_graceful_stop(side: Side, way: Way) {
+pub(crate) async fn survives_a_graceful_stop(side: Side, way: Way) {
     let lab = lab(side).await;
     let (builder, mut watch) = Watch::new(way.builder(lab.url()));
     let client = way.connect(builder).await;
@@ -106,7 +100,7 @@ async fn survives_a_graceful_stop(side: Side, way: Way) {
 }
 
 /// A client that the server sent away does not come back by itself.
-async fn is_sent_away(side: Side, way: Way) {
+pub(crate) async fn is_sent_away(side: Side, way: Way) {
     let lab = lab(side).await;
     let (builder, mut watch) = Watch::new(way.builder(lab.url()));
     let client = way.connect(builder).await;
@@ -129,7 +123,7 @@ async fn is_sent_away(side: Side, way: Way) {
     client.close().await;
 }
 
-async fn is_cut(side: Side, way: Way) {
+pub(crate) async fn is_cut(side: Side, way: Way) {
     let lab = lab(side).await;
     let (builder, mut watch) = Watch::new(way.builder(lab.url()));
     let client = way.connect(builder).await;
@@ -149,7 +143,7 @@ async fn is_cut(side: Side, way: Way) {
     client.close().await;
 }
 
-async fn leaves(side: Side, way: Way) {
+pub(crate) async fn leaves(side: Side, way: Way) {
     let lab = lab(side).await;
     let (builder, mut watch) = Watch::new(way.builder(lab.url()));
     let client = way.connect(builder).await;
@@ -167,7 +161,7 @@ async fn leaves(side: Side, way: Way) {
     assert!(!socket.is_active(), "that was final");
 }
 
-async fn gives_up(side: Side, way: Way) {
+pub(crate) async fn gives_up(side: Side, way: Way) {
     let lab = lab(side).await;
     let (builder, mut watch) = Watch::new(way.builder(lab.url()).reconnection_attempts(2));
     let client = way.connect(builder).await;
@@ -194,7 +188,7 @@ async fn gives_up(side: Side, way: Way) {
     client.close().await;
 }
 
-async fn stays_away(side: Side, way: Way) {
+pub(crate) async fn stays_away(side: Side, way: Way) {
     let lab = lab(side).await;
     let (builder, mut watch) = Watch::new(way.builder(lab.url()).reconnection(false));
     let client = way.connect(builder).await;
@@ -211,7 +205,7 @@ async fn stays_away(side: Side, way: Way) {
 }
 
 /// Questions that had not been sent are answered over the next connection.
-async fn answers_after_all(side: Side, way: Way) {
+pub(crate) async fn answers_after_all(side: Side, way: Way) {
     let lab = lab(side).await;
     let (builder, mut watch) = Watch::new(way.builder(lab.url()));
     let client = way.connect(builder).await;
@@ -228,7 +222,7 @@ async fn answers_after_all(side: Side, way: Way) {
 }
 
 /// The Engine.IO session, without a word of Socket.IO.
-async fn session_is_closed(side: Side, way: Way) {
+pub(crate) async fn session_is_closed(side: Side, way: Way) {
     let lab = lab(side).await;
     let (builder, mut watch) = Watch::new(way.builder(lab.url()));
     let client = way.connect(builder).await;
@@ -239,7 +233,7 @@ async fn session_is_closed(side: Side, way: Way) {
     client.close().await;
 }
 
-async fn pings_stop(side: Side, way: Way) {
+pub(crate) async fn pings_stop(side: Side, way: Way) {
     let (ping_interval, ping_timeout) = (Duration::from_millis(300), Duration::from_millis(300));
     let lab = Lab::start(side, Options { ping_interval, ping_timeout, ..Options::default() }).await;
     let (builder, mut watch) = Watch::new(way.builder(lab.url()));

@@ -3,15 +3,14 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use interop::lab::{Lab, Options, Side};
+use crate::adapter::Adapter;
+use crate::lab::{Lab, Options, Side};
 use serde_json::{Value, json};
-use sio_tokio::{ClientSocket, Data, Event};
+use sio_driver::{ClientSocket, Data, Event};
 
-use crate::common::{WAYS, Way, ask, bounded, collect, id_of, notes, shared, within};
+use super::common::{WAYS, Way, ask, bounded, collect, id_of, notes, shared, within};
 
-everywhere! { connects echoes keeps_order asks_for_events knows_handlers reaches_rooms is_volatile closes drops }
-
-async fn connects(side: Side, way: Way) {
+pub(crate) async fn connects(side: Side, way: Way) {
     let lab = shared(side).await;
     let client = way.connect(way.builder(lab.url())).await;
     assert!(client.is_connected() && client.is_active() && !client.recovered());
@@ -33,7 +32,7 @@ async fn connects(side: Side, way: Way) {
     other.close().await;
 }
 
-async fn echoes(side: Side, way: Way) {
+pub(crate) async fn echoes(side: Side, way: Way) {
     let lab = shared(side).await;
     let (handler, mut heard) = collect::<(Value, Value, String)>();
     let client = way.connect(way.builder(lab.url()).on("echo", handler)).await;
@@ -45,7 +44,7 @@ async fn echoes(side: Side, way: Way) {
 }
 
 /// Also across the upgrade, for which nobody waits here.
-async fn keeps_order(side: Side, way: Way) {
+pub(crate) async fn keeps_order(side: Side, way: Way) {
     let lab = shared(side).await;
     let (echo, mut echoed) = collect::<u32>();
     let (tick, mut ticked) = collect::<u32>();
@@ -64,7 +63,7 @@ async fn keeps_order(side: Side, way: Way) {
     client.close().await;
 }
 
-async fn asks_for_events(side: Side, way: Way) {
+pub(crate) async fn asks_for_events(side: Side, way: Way) {
     let lab = shared(side).await;
     let client = way.connect(way.builder(lab.url())).await;
     client.emit("echo", &("first", 1)).expect("emit");
@@ -79,7 +78,7 @@ async fn asks_for_events(side: Side, way: Way) {
     assert!(within("the end", client.recv()).await.is_none());
 }
 
-async fn knows_handlers(side: Side, way: Way) {
+pub(crate) async fn knows_handlers(side: Side, way: Way) {
     let lab = shared(side).await;
     let client = way.connect(way.builder(lab.url())).await;
     let (any, mut names) = tokio::sync::mpsc::unbounded_channel();
@@ -106,7 +105,7 @@ async fn knows_handlers(side: Side, way: Way) {
     client.close().await;
 }
 
-async fn reaches_rooms(side: Side, way: Way) {
+pub(crate) async fn reaches_rooms(side: Side, way: Way) {
     let lab = shared(side).await;
     let room = format!("room of {side:?} {way:?}");
     let (handler, mut heard) = collect::<(u32, Value)>();
@@ -129,7 +128,7 @@ async fn reaches_rooms(side: Side, way: Way) {
     stranger.close().await;
 }
 
-async fn is_volatile(side: Side, way: Way) {
+pub(crate) async fn is_volatile(side: Side, way: Way) {
     let lab = shared(side).await;
     let client = way.builder(lab.url()).auto_connect(false).build().expect("a client");
     let mark = format!("volatile {side:?} {way:?}");
@@ -148,7 +147,7 @@ async fn is_volatile(side: Side, way: Way) {
     client.close().await;
 }
 
-async fn closes(side: Side, way: Way) {
+pub(crate) async fn closes(side: Side, way: Way) {
     let lab = shared(side).await;
     let client = way.connect(way.builder(lab.url())).await;
     let id = id_of(&client);
@@ -174,7 +173,7 @@ async fn closes(side: Side, way: Way) {
 }
 
 /// Dropping the last handle closes the connection, also if handlers hold the socket that they are given.
-async fn drops(side: Side, way: Way) {
+pub(crate) async fn drops(side: Side, way: Way) {
     let lab = shared(side).await;
     let builder = way.builder(lab.url()).on("echo", async |_: ClientSocket, Data(_): Data<Value>| {});
     let client = way.connect(builder).await;
@@ -194,8 +193,7 @@ async fn gone(lab: &Lab, id: &str) {
 }
 
 /// A handler that takes its time holds up neither heartbeats nor acknowledgements.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_handlers_do_no_harm() {
+pub(crate) async fn slow_handlers_do_no_harm() {
     let (ping_interval, ping_timeout) = (Duration::from_millis(500), Duration::from_millis(500));
     let mut running = tokio::task::JoinSet::new();
     for side in [Side::Node, Side::Ours] {
@@ -212,7 +210,7 @@ async fn handles_slowly(lab: Arc<Lab>, way: Way) {
     let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
     let builder = way.builder(lab.url()).on("echo", move |Data(number): Data<u32>| {
         let _ = begun.send(number);
-        tokio::time::sleep(Duration::from_millis(2000))
+        Adapter::here().sleep(Duration::from_millis(2000))
     });
     let client = way.connect(builder).await;
     let id = id_of(&client);

@@ -2,14 +2,14 @@
 
 use core::time::Duration;
 
-use interop::{
+use crate::{
     lab::{Lab, Side},
     proxy::Proxy,
 };
 use serde_json::{Value, json};
-use sio_tokio::{Client, ClientBuilder};
+use sio_driver::{Client, ClientBuilder};
 
-use crate::{
+use super::{
     common::{Happened, Watch, Way, bounded, cut_off, lab},
     retries::{Report, report},
 };
@@ -41,8 +41,7 @@ async fn send(client: &Client, lab: &Lab) -> Report {
 }
 
 /// The connection ends just when an event has come, and before it is answered.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cut_by_the_server() {
+pub(crate) async fn cut_by_the_server() {
     bounded(async {
         let lab = lab(Side::Node).await;
         lab.command(json!({ "cmd": "retries", "cutEvery": EVERY, "cut": "before" })).await;
@@ -81,17 +80,14 @@ async fn cut_on_the_way(way: Way) {
     client.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cut_while_polling() {
+pub(crate) async fn cut_while_polling() {
     bounded(cut_on_the_way(Way::Polling)).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cut_on_websocket() {
+pub(crate) async fn cut_on_websocket() {
     bounded(cut_on_the_way(Way::WebSocket)).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cut_while_upgrading() {
+pub(crate) async fn cut_while_upgrading() {
     bounded(cut_on_the_way(Way::Upgrade)).await;
 }

@@ -2,12 +2,12 @@
 
 use core::time::Duration;
 
-use interop::odd::{Accept, Odd, Play, Reply, Request, frame, open, open_packet, session};
+use crate::odd::{Accept, Odd, Play, Reply, Request, frame, open, open_packet, session};
 use serde_json::{Value, json};
-use sio_tokio::{Client, ClientBuilder, ConnectionError, Transport, TransportError};
+use sio_driver::{Client, ClientBuilder, ConnectionError, Transport, TransportError};
 use tokio::time::Instant;
 
-use crate::common::{Watch, Way, collect, until, within};
+use super::common::{Watch, Way, collect, until, within};
 
 const LARGEST: usize = 10_000;
 
@@ -83,9 +83,8 @@ async fn plays(play: Vec<Play>) -> Odd {
 
 // --- Before there is a session ---------------------------------------------------------------------------------------
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_http() {
-    for way in crate::common::WAYS {
+pub(crate) async fn no_http() {
+    for way in super::common::WAYS {
         fails("closed", way, Odd::treating(Accept::Close).await, is_io).await;
         fails("reset", way, Odd::treating(Accept::Reset).await, is_io).await;
         let garbage: [&[u8]; 5] = [
@@ -102,10 +101,9 @@ async fn no_http() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_answer() {
+pub(crate) async fn no_answer() {
     let short = Duration::from_millis(200);
-    for way in crate::common::WAYS {
+    for way in super::common::WAYS {
         for odd in [Odd::treating(Accept::Hang).await, Odd::start(|_| Reply::Hang).await] {
             let error = within("timeout", builder(way, &odd).timeout(short).connect()).await.err();
             assert_eq!(error, Some(ConnectionError::Timeout), "{way:?}");
@@ -121,9 +119,8 @@ async fn no_answer() {
     assert_eq!(within("timeout", builder.connect()).await.err(), Some(ConnectionError::Timeout));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn http_errors() {
-    for way in crate::common::WAYS {
+pub(crate) async fn http_errors() {
+    for way in super::common::WAYS {
         let odd =
             Odd::start(|_| Reply::status(400, r#"{"code":5,"message":"Unsupported protocol version"}"#))
                 .await;
@@ -167,8 +164,7 @@ fn bad_handshakes() -> Vec<String> {
     bad
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn handshakes() {
+pub(crate) async fn handshakes() {
     for bad in bad_handshakes() {
         fails(&bad, Way::Polling, polls(vec![Reply::ok(bad.clone())]).await, is_parse).await;
         fails(&bad, Way::WebSocket, plays(vec![Play::Text(bad.clone())]).await, is_parse).await;
@@ -213,8 +209,7 @@ fn answers() -> Vec<(String, Wanted)> {
     cases
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_to_connect() {
+pub(crate) async fn answers_to_connect() {
     for (text, wanted) in answers() {
         let what = &text[..text.len().min(40)];
         fails(what, Way::Polling, then(Reply::ok(text.clone())).await, wanted).await;
@@ -237,8 +232,7 @@ async fn answers_to_connect() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn polls_and_posts() {
+pub(crate) async fn polls_and_posts() {
     fails("empty", Way::Polling, then(Reply::ok("")).await, is_parse).await;
     fails("close", Way::Polling, then(Reply::ok("1")).await, is_end).await;
     fails("close", Way::Polling, then(Reply::ok("1\u{1e}40{\"sid\":\"late\"}")).await, is_end).await;
@@ -269,8 +263,7 @@ async fn polls_and_posts() {
     fails("not base64", Way::Polling, then(Reply::ok("b????")).await, is_parse).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn websockets() {
+pub(crate) async fn websockets() {
     fails("wrong key", Way::WebSocket, Odd::start(|_| Reply::WrongKey("nonsense".to_owned())).await, is_io)
         .await;
     let plain = Odd::start(|_| Reply::ok(open_packet(&[]))).await;
@@ -299,8 +292,7 @@ async fn websockets() {
 }
 
 /// `1` over a WebSocket means nothing (B10), nor do other packets that make no sense there.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn senseless_packets_are_ignored() {
+pub(crate) async fn senseless_packets_are_ignored() {
     let mut play = vec![open(), Play::Receive];
     play.extend(
         ["1", "5", "6", "3", open_packet(&[]).as_str(), r#"439["?"]"#]
@@ -318,8 +310,7 @@ async fn senseless_packets_are_ignored() {
 // --- The upgrade -----------------------------------------------------------------------------------------------------
 
 /// A probe that fails leaves the polling session as it is (B69).
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn probes_fail() {
+pub(crate) async fn probes_fail() {
     let probes = [
         Reply::Close,
         Reply::status(400, ""),
@@ -351,8 +342,7 @@ async fn probes_fail() {
 }
 
 /// The connection ends once the client has given up polling: a new session.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn upgrades_break() {
+pub(crate) async fn upgrades_break() {
     for end in [Play::Drop, Play::Reset, Play::Close(1001)] {
         let websocket = vec![Play::Receive, Play::Text("3probe".to_owned()), Play::Receive, end];
         let replies = [
@@ -365,7 +355,7 @@ async fn upgrades_break() {
         let client = within("connect", builder.connect()).await.expect("the client connects");
         for _ in 0..2 {
             let reason = watch.disconnected().await;
-            assert!(crate::common::is_lost(&reason), "{reason}");
+            assert!(super::common::is_lost(&reason), "{reason}");
         }
         let seen = odd.seen();
         assert_eq!(seen.messages[..2], ["2probe", "5"]);
@@ -437,8 +427,7 @@ fn dropping() -> Vec<Dropping> {
 }
 
 /// The client waits longer and longer, until a namespace lets it in (not as B136).
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_hammering() {
+pub(crate) async fn no_hammering() {
     let mut running = tokio::task::JoinSet::new();
     for Dropping { step, way, accept, polls, posts, websocket, joined } in dropping() {
         running.spawn(async move {
@@ -454,7 +443,7 @@ async fn no_hammering() {
                 .build()
                 .expect("a client");
             // A session begins with a request that names none; where nothing is read, with a connection.
-            let begins = |seen: &interop::odd::Seen| -> Vec<Instant> {
+            let begins = |seen: &crate::odd::Seen| -> Vec<Instant> {
                 match seen.requests.is_empty() {
                     true => seen.connections.clone(),
                     false => {
@@ -483,8 +472,7 @@ async fn no_hammering() {
 }
 
 /// What has failed can succeed later, by itself.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bad_servers_get_better() {
+pub(crate) async fn bad_servers_get_better() {
     for way in [Way::Polling, Way::WebSocket] {
         let mut count = 0;
         let good = [Reply::ok(open_packet(&[])), Reply::ok(r#"40{"sid":"id"}"#)];

@@ -1,11 +1,9 @@
 //! TLS, with a root that nobody else trusts.
 
-use interop::lab::{Authority, Lab, Options, ServerTls, Side};
-use sio_tokio::{ConnectionError, Tls, TransportError};
+use crate::lab::{Authority, Lab, Options, ServerTls, Side};
+use sio_driver::{ConnectionError, Tls, TransportError};
 
-use crate::common::{Way, ask, cut, shared, within};
-
-everywhere! { trusts_a_private_root distrusts_others shows_a_certificate does_not_mix_schemes }
+use super::common::{Way, ask, cut, shared, within};
 
 const NAMES: [&str; 2] = ["localhost", "127.0.0.1"];
 
@@ -18,14 +16,14 @@ fn trusting(root: &Authority) -> Tls {
     Tls::new().without_default_roots().root_certificates_pem(root.pem().as_bytes()).expect("a root")
 }
 
-async fn trusts_a_private_root(side: Side, way: Way) {
+pub(crate) async fn trusts_a_private_root(side: Side, way: Way) {
     let root = Authority::new();
     let lab = server(side, &root, &NAMES, None).await;
     let client = way.connect(way.builder(lab.url()).tls(trusting(&root))).await;
     assert_eq!(ask::<i64>(&client, "sum", &(20, 22)).await, 42);
     cut(&lab).await;
     // Over a new connection: an event waits for it.
-    crate::common::until("the cut", || !client.is_connected()).await;
+    super::common::until("the cut", || !client.is_connected()).await;
     assert_eq!(ask::<i64>(&client, "sum", &(20, 22)).await, 42);
     client.close().await;
     let url = lab.url().replace("https", "wss");
@@ -36,7 +34,7 @@ fn is_tls(error: Option<ConnectionError>) {
     assert!(matches!(error, Some(ConnectionError::Transport(TransportError::Tls(_)))), "{error:?}");
 }
 
-async fn distrusts_others(side: Side, way: Way) {
+pub(crate) async fn distrusts_others(side: Side, way: Way) {
     let (root, other) = (Authority::new(), Authority::new());
     let lab = server(side, &root, &NAMES, None).await;
     is_tls(within("connect", way.builder(lab.url()).connect()).await.err());
@@ -48,7 +46,7 @@ async fn distrusts_others(side: Side, way: Way) {
     is_tls(within("connect", way.builder(elsewhere.url()).tls(trusting(&root)).connect()).await.err());
 }
 
-async fn shows_a_certificate(side: Side, way: Way) {
+pub(crate) async fn shows_a_certificate(side: Side, way: Way) {
     let (root, clients) = (Authority::new(), Authority::new());
     let lab = server(side, &root, &NAMES, Some(clients.pem().to_owned())).await;
     // With TLS 1.3 the client learns of this after its handshake, from whatever it does next.
@@ -61,7 +59,7 @@ async fn shows_a_certificate(side: Side, way: Way) {
     client.close().await;
 }
 
-async fn does_not_mix_schemes(side: Side, way: Way) {
+pub(crate) async fn does_not_mix_schemes(side: Side, way: Way) {
     let root = Authority::new();
     let lab = server(side, &root, &NAMES, None).await;
     let plain = within("connect", way.builder(lab.url().replace("https", "http")).connect()).await.err();

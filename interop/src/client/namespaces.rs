@@ -5,13 +5,11 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use interop::lab::Side;
+use crate::lab::Side;
 use serde_json::{Value, json};
-use sio_tokio::{ConnectError, ConnectionError};
+use sio_driver::{ConnectError, ConnectionError};
 
-use crate::common::{Happened, Watch, Way, ask, collect, cut, id_of, lab, shared, within};
-
-everywhere! { refuse accept_later share_a_connection ask_again_for_auth }
+use super::common::{Happened, Watch, Way, ask, collect, cut, id_of, lab, shared, within};
 
 fn refusal(error: Option<ConnectionError>) -> ConnectError {
     match error {
@@ -20,7 +18,7 @@ fn refusal(error: Option<ConnectionError>) -> ConnectError {
     }
 }
 
-async fn refuse(side: Side, way: Way) {
+pub(crate) async fn refuse(side: Side, way: Way) {
     let lab = shared(side).await;
     let connect = async |namespace: &str, auth: Value| {
         let builder = way.builder(format!("{}{namespace}", lab.url())).auth(&auth);
@@ -38,7 +36,7 @@ async fn refuse(side: Side, way: Way) {
 }
 
 /// `auth_with` is asked each time.
-async fn accept_later(side: Side, way: Way) {
+pub(crate) async fn accept_later(side: Side, way: Way) {
     let lab = shared(side).await;
     let asked = Arc::new(AtomicU32::new(0));
     let (builder, mut watch) = Watch::new(way.builder(format!("{}/admin", lab.url())));
@@ -51,7 +49,7 @@ async fn accept_later(side: Side, way: Way) {
                     tokio::task::yield_now().await;
                     let count = asked.fetch_add(1, Ordering::SeqCst) + 1;
                     let token = if count == 1 { "wrong" } else { "secret" };
-                    Ok::<_, sio_tokio::Error>(json!({ "token": token, "name": format!("try {count}") }))
+                    Ok::<_, sio_driver::Error>(json!({ "token": token, "name": format!("try {count}") }))
                 }
             }
         })
@@ -72,7 +70,7 @@ async fn accept_later(side: Side, way: Way) {
     client.close().await;
 }
 
-async fn share_a_connection(side: Side, way: Way) {
+pub(crate) async fn share_a_connection(side: Side, way: Way) {
     let lab = lab(side).await;
     let client = way.connect(way.builder(lab.url())).await;
     let (welcome, mut welcomed) = collect::<String>();
@@ -113,14 +111,17 @@ async fn share_a_connection(side: Side, way: Way) {
     client.close().await;
 }
 
-async fn ask_again_for_auth(side: Side, way: Way) {
+pub(crate) async fn ask_again_for_auth(side: Side, way: Way) {
     let lab = lab(side).await;
     let asked = Arc::new(AtomicU32::new(0));
     let (builder, mut watch) = Watch::new(way.builder(format!("{}/admin", lab.url())));
-    let builder = builder.auth_with(move || {
-        let count = asked.fetch_add(1, Ordering::SeqCst) + 1;
-        async move { Ok::<_, sio_tokio::Error>(json!({ "token": "secret", "name": format!("time {count}") })) }
-    });
+    let builder =
+        builder.auth_with(move || {
+            let count = asked.fetch_add(1, Ordering::SeqCst) + 1;
+            async move {
+                Ok::<_, sio_driver::Error>(json!({ "token": "secret", "name": format!("time {count}") }))
+            }
+        });
     let client = way.connect(builder).await;
     let (id, _) = watch.connected().await;
     assert_eq!(ask::<String>(&client, "whoami", &()).await, "time 1");

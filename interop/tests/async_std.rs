@@ -1,0 +1,3 @@
+//! Everything, on async-std.
+
+interop::on!(AsyncStd);

@@ -1,0 +1,3 @@
+//! Everything, on smol.
+
+interop::on!(Smol);

@@ -1,0 +1,3 @@
+//! Everything, on tokio.
+
+interop::on!(Tokio);
