@@ -61,11 +61,12 @@ impl suite::Adapter for AsyncStd {
     }
 }
 
-suite::suite!(AsyncStd);
-
-#[test]
 fn no_tokio_runs() {
     suite::run::<AsyncStd>(suite::cases::inside_handlers::<AsyncStd>(|| {
         assert!(tokio::runtime::Handle::try_current().is_err());
     }));
+}
+
+fn main() {
+    suite::main::<AsyncStd>(&[("no_tokio_runs", no_tokio_runs)]);
 }

@@ -62,11 +62,12 @@ impl suite::Adapter for Smol {
     }
 }
 
-suite::suite!(Smol);
-
-#[test]
 fn no_tokio_runs() {
     suite::run::<Smol>(suite::cases::inside_handlers::<Smol>(|| {
         assert!(tokio::runtime::Handle::try_current().is_err());
     }));
+}
+
+fn main() {
+    suite::main::<Smol>(&[("no_tokio_runs", no_tokio_runs)]);
 }

@@ -61,11 +61,12 @@ impl suite::Adapter for Tokio {
     }
 }
 
-suite::suite!(Tokio);
-
-#[test]
 fn tokio_runs() {
     suite::run::<Tokio>(suite::cases::inside_handlers::<Tokio>(|| {
         assert!(tokio::runtime::Handle::try_current().is_ok());
     }));
+}
+
+fn main() {
+    suite::main::<Tokio>(&[("tokio_runs", tokio_runs)]);
 }

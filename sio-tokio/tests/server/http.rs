@@ -132,27 +132,6 @@ async fn under_a_server_that_does_not_hand_connections_over() {
     assert_eq!(io.connections(), 0);
 }
 
-#[tokio::test]
-async fn the_address_of_the_client() {
-    let io = server();
-    let log = Log::default();
-    let seen = log.clone();
-    io.of("/").on_connect(move |socket: Socket| {
-        seen.push(format!("{:?}", socket.handshake().remote_addr));
-        async {}
-    });
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let serving = io.clone();
-    tokio::spawn(async move { serving.serve(listener).await });
-    let stream = TcpStream::connect(address).await.unwrap();
-    let local = stream.local_addr().unwrap();
-    let mut ws = Ws::over(stream).await;
-    ws.join("/").await;
-    until(|| log.len() == 1).await;
-    assert_eq!(log.take(), [format!("Some({local})")]);
-}
-
 /// Others tell it by an extension of the request.
 #[tokio::test]
 async fn the_address_of_the_client_behind_tower() {
@@ -179,87 +158,4 @@ async fn the_address_of_the_client_behind_tower() {
     assert_eq!(call("POST", &sid, "40").await, "ok");
     until(|| log.len() == 1).await;
     assert_eq!(log.take(), ["Some(192.0.2.1:7)"]);
-}
-
-/// Connections that say nothing cost something; they are not kept for ever.
-#[tokio::test(start_paused = true)]
-async fn idle_connections_end() {
-    let io = server();
-    for request in ["", "GET /socket.io/?EI", "GET /elsewhere HTTP/1.1\r\nhost: x\r\n\r\n"] {
-        let mut stream = connection(&io, 4096);
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let begun = tokio::time::Instant::now();
-        let mut answer = Vec::new();
-        timeout(Duration::from_secs(100), stream.read_to_end(&mut answer)).await.expect("it ends").unwrap();
-        assert_eq!(begun.elapsed().as_secs(), 30, "{request}");
-    }
-}
-
-#[tokio::test]
-async fn over_a_stream_of_any_kind() {
-    let io = server();
-    echo(&io);
-    let mut stream = connection(&io, 4096);
-    for _ in 0..2 {
-        stream
-            .write_all(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: x\r\n\r\n")
-            .await
-            .unwrap();
-        let mut head = [0; 15];
-        stream.read_exact(&mut head).await.unwrap();
-        assert_eq!(&head, b"HTTP/1.1 200 OK");
-        let mut rest = [0; 1000];
-        let length = stream.read(&mut rest).await.unwrap();
-        assert!(std::str::from_utf8(&rest[..length]).unwrap().contains("0{\"sid\""));
-    }
-    let mut ws = Ws::connect(&io).await;
-    assert_eq!(ws.ask(r#"["ask"]"#).await, r#"["answer"]"#);
-}
-
-#[tokio::test]
-async fn over_tls() {
-    let io = server();
-    echo(&io);
-    let rcgen::CertifiedKey { cert, signing_key } =
-        rcgen::generate_simple_self_signed(["sio.test".to_owned()]).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let key = signing_key.serialize_der().try_into().unwrap();
-    let config = ServerConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key)
-        .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let mut roots = RootCertStore::empty();
-    roots.add(cert.der().clone()).unwrap();
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connector = TlsConnector::from(Arc::new(config));
-
-    let (ours, theirs) = duplex(4096);
-    tokio::spawn({
-        let io = io.clone();
-        async move {
-            let stream = acceptor.accept(theirs).await.unwrap();
-            io.serve_connection(stream, None).await;
-        }
-    });
-    let stream = connector.connect("sio.test".try_into().unwrap(), ours).await.unwrap();
-    let mut ws = Ws::over(stream).await;
-    ws.join("/").await;
-    assert_eq!(ws.ask(r#"["ask"]"#).await, r#"["answer"]"#);
-    // Large, in both directions.
-    io.of("/").on("large", async |sio_tokio::Data(text): sio_tokio::Data<String>| text);
-    let mut other = Ws::connect(&io).await;
-    let large = "x".repeat(300_000);
-    assert_eq!(other.ask(&format!(r#"["large","{large}"]"#)).await, format!(r#"["{large}"]"#));
-    io.emit("large", &large).unwrap();
-    ws.expect(&format!(r#"42["large","{large}"]"#)).await;
-    io.of("/").everyone().disconnect_sockets(true);
-    ws.expect("41").await;
-    assert_eq!(ws.next().await, None);
 }

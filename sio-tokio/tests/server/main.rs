@@ -1,17 +1,5 @@
-//! The server as its users and its clients see it.
+//! The server inside of what only tokio has. All else is in the crate `suite`.
 
-mod acks;
-mod close;
 #[path = "../common/mod.rs"]
 mod common;
-mod connect;
-mod crowd;
-mod handlers;
 mod http;
-mod order;
-mod panics;
-mod pressure;
-mod rooms;
-mod sockets;
-mod upgrade;
-mod wake;

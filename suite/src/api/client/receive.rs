@@ -4,15 +4,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use sio_tokio::{
+use sio_driver::{
     Ack, Client, ClientSocket, Data, EmitError, Error, Event, FromContext, Payload, Rejection, Server,
     Socket, State,
 };
-use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
 
-use crate::common::{Log, PATIENCE, builder, server, settle, until};
-use crate::net::Net;
+use crate::api::common::{Log, PATIENCE, builder, server};
+use crate::api::net::Net;
+use crate::api::{Case, list};
+use crate::world::{Notify, settle, sleep, spawn, timeout, until, yield_now};
+
+pub(super) const CASES: &[Case] = list![
+    nothing_is_lost_from_the_first_event_on,
+    a_stream_has_all_events_from_its_making_on,
+    a_recv_that_is_dropped_loses_nothing,
+    handlers_and_recv_mixed,
+    the_end,
+    recv_goes_on_after_a_reconnection,
+    acknowledgements_by_hand,
+    a_slow_receiver_slows_the_server_down,
+    a_client_that_never_listens_stays_alive,
+    every_extractor_and_every_result,
+    what_goes_wrong_in_handlers_is_reported,
+    once_off_and_any,
+    handlers_that_wait,
+    handlers_that_use_the_client,
+];
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -28,7 +45,6 @@ fn eager(count: u32) -> Server {
     io
 }
 
-#[tokio::test(start_paused = true)]
 async fn nothing_is_lost_from_the_first_event_on() {
     let net = Net::to(&eager(500));
     let client = net.ws().connect().await.unwrap();
@@ -42,7 +58,6 @@ async fn nothing_is_lost_from_the_first_event_on() {
 }
 
 /// With handlers, others are nobody's business, until there is a stream of them.
-#[tokio::test(start_paused = true)]
 async fn a_stream_has_all_events_from_its_making_on() {
     let io = server();
     let net = Net::to(&io);
@@ -58,15 +73,14 @@ async fn a_stream_has_all_events_from_its_making_on() {
         assert_eq!(events.next().await.unwrap().name(), "n");
     }
     assert_eq!(client.missed(), 0, "what has no handler and no receiver is dropped, not missed");
-    assert_eq!(client.as_socket(), &**client);
+    assert_eq!(client.as_socket(), &*client);
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_recv_that_is_dropped_loses_nothing() {
     let io = server();
     let net = Net::to(&io);
     let client = net.ws().connect().await.unwrap();
-    let sending = tokio::spawn(async move {
+    let sending = spawn(async move {
         for n in 0..100 {
             io.emit("n", &n).unwrap();
             sleep(Duration::from_millis(7)).await;
@@ -87,7 +101,6 @@ async fn a_recv_that_is_dropped_loses_nothing() {
     sending.await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
 async fn handlers_and_recv_mixed() {
     let io = server();
     let net = Net::to(&io);
@@ -116,7 +129,6 @@ async fn handlers_and_recv_mixed() {
     assert_eq!(log.take(), ["handled"; 3]);
 }
 
-#[tokio::test(start_paused = true)]
 async fn the_end() {
     for end in ["close", "drop", "server", "gone"] {
         let io = eager(2);
@@ -144,7 +156,6 @@ async fn the_end() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn recv_goes_on_after_a_reconnection() {
     let io = eager(1);
     let net = Net::to(&io);
@@ -155,13 +166,12 @@ async fn recv_goes_on_after_a_reconnection() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn acknowledgements_by_hand() {
     let io = server();
     let net = Net::to(&io);
     let client = net.ws().connect().await.unwrap();
     let socket = io.of("/").sockets().remove(0);
-    let asked = tokio::spawn(async move { socket.emit_with_ack::<(u32, String), _>("ask", &("x", 1)).await });
+    let asked = spawn(async move { socket.emit_with_ack::<(u32, String), _>("ask", &("x", 1)).await });
     let mut event = client.recv().await.unwrap();
     assert_eq!(event.data::<(String, u32)>().unwrap(), ("x".into(), 1));
     assert!(event.data::<u32>().is_err());
@@ -186,7 +196,6 @@ async fn acknowledgements_by_hand() {
 }
 
 /// A server that sends as fast as it can finds that nobody reads.
-#[tokio::test(start_paused = true)]
 async fn a_slow_receiver_slows_the_server_down() {
     let net = Net::default();
     let mut script = net.script();
@@ -196,7 +205,7 @@ async fn a_slow_receiver_slows_the_server_down() {
     assert!(timeout(SECOND, client.recv()).await.is_err(), "somebody asks");
     let sent = Log::default();
     let count = sent.clone();
-    let sending = tokio::spawn(async move {
+    let sending = spawn(async move {
         for n in 0..10_000 {
             peer.send(&format!(r#"42["n",{n},"{}"]"#, "x".repeat(1000))).await;
             count.push("");
@@ -214,7 +223,6 @@ async fn a_slow_receiver_slows_the_server_down() {
     drop(sending.await.unwrap());
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_client_that_never_listens_stays_alive() {
     for large in [false, true] {
         let io = builder().max_outbox(1 << 30).ping_interval(SECOND).ping_timeout(SECOND).build();
@@ -241,19 +249,18 @@ async fn a_client_that_never_listens_stays_alive() {
 struct Shout(String);
 
 impl FromContext<ClientSocket> for Shout {
-    fn from_context(context: &mut sio_tokio::Context<ClientSocket>) -> Result<Self, Rejection> {
+    fn from_context(context: &mut sio_driver::Context<ClientSocket>) -> Result<Self, Rejection> {
         let Data(text) = Data::<String>::from_context(context)?;
         Ok(Self(text.to_uppercase()))
     }
 }
 
-async fn connected(builder: sio_tokio::ClientBuilder<Client>, io: &Server) -> (Client, Socket) {
+async fn connected(builder: sio_driver::ClientBuilder<Client>, io: &Server) -> (Client, Socket) {
     let client = builder.connect().await.unwrap();
     let socket = io.of("/").sockets().remove(0);
     (client, socket)
 }
 
-#[tokio::test(start_paused = true)]
 async fn every_extractor_and_every_result() {
     let io = server();
     let net = Net::to(&io);
@@ -293,7 +300,6 @@ async fn every_extractor_and_every_result() {
     assert_eq!(socket.emit_with_ack::<bytes::Bytes, _>("bytes", &bytes).await, Ok(bytes));
 }
 
-#[tokio::test(start_paused = true)]
 async fn what_goes_wrong_in_handlers_is_reported() {
     let io = server();
     let net = Net::to(&io);
@@ -312,7 +318,7 @@ async fn what_goes_wrong_in_handlers_is_reported() {
             }
         })
         .on("late panic", async || {
-            tokio::task::yield_now().await;
+            yield_now().await;
             if true {
                 panic!("a late panic");
             }
@@ -335,7 +341,6 @@ async fn what_goes_wrong_in_handlers_is_reported() {
     assert!(client.is_connected());
 }
 
-#[tokio::test(start_paused = true)]
 async fn once_off_and_any() {
     let io = server();
     let net = Net::to(&io);
@@ -366,7 +371,6 @@ async fn once_off_and_any() {
 }
 
 /// One after another, in order; heartbeats, acknowledgements and other namespaces go on meanwhile.
-#[tokio::test(start_paused = true)]
 async fn handlers_that_wait() {
     let io = builder().ping_interval(SECOND).ping_timeout(SECOND).build();
     io.of("/").on("ask", async || "answer");
@@ -376,7 +380,7 @@ async fn handlers_that_wait() {
         let log = Log::default();
         let seen = log.clone();
         let builder = if polling {
-            net.builder().upgrade(false).transports([sio_tokio::Transport::Polling])
+            net.builder().upgrade(false).transports([sio_driver::Transport::Polling])
         } else {
             net.ws()
         };
@@ -422,7 +426,6 @@ async fn handlers_that_wait() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn handlers_that_use_the_client() {
     let io = server();
     let gate = Arc::new(Notify::new());

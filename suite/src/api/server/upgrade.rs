@@ -3,19 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_lock::Semaphore;
 use async_tungstenite::WebSocketStream;
-use async_tungstenite::tokio::TokioAdapter;
 use futures_util::{SinkExt as _, StreamExt as _};
-use sio_tokio::{Data, Server};
-use tokio::io::DuplexStream;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use sio_driver::{Data, Server};
 use tungstenite::Message;
 
-use crate::common::{Log, PATIENCE, Polling, connection, server, settle, until, websocket};
+use crate::api::common::{Log, PATIENCE, Polling, connection, server, websocket};
+use crate::api::{Case, list};
+use crate::world::{Pipe, World, settle, spawn, timeout, until, yield_now};
+
+pub(super) const CASES: &[Case] =
+    list![handlers_of_the_polling_session_go_on, what_was_queued_follows, again_and_again,];
 
 /// A WebSocket that has taken the session over.
-async fn upgrade(io: &Server, polling: &Polling) -> WebSocketStream<TokioAdapter<DuplexStream>> {
+async fn upgrade(io: &Server, polling: &Polling) -> WebSocketStream<Pipe> {
     let mut ws = websocket(connection(io, 4096), &format!("&sid={}", polling.sid)).await;
     ws.send(Message::text("2probe")).await.unwrap();
     let answer = timeout(PATIENCE, ws.next()).await.expect("in time").unwrap().unwrap();
@@ -31,7 +33,7 @@ fn gated(io: &Server) -> (Log, Arc<Semaphore>) {
     io.of("/").on("event", move |Data(number): Data<usize>| {
         let (seen, gate) = (seen.clone(), open.clone());
         async move {
-            gate.acquire().await?.forget();
+            gate.acquire().await.forget();
             seen.push(number.to_string());
             Ok(number)
         }
@@ -39,7 +41,6 @@ fn gated(io: &Server) -> (Log, Arc<Semaphore>) {
     (log, gate)
 }
 
-#[tokio::test(start_paused = true)]
 async fn handlers_of_the_polling_session_go_on() {
     let io = server();
     let (log, gate) = gated(&io);
@@ -59,7 +60,6 @@ async fn handlers_of_the_polling_session_go_on() {
     assert_eq!(log.take(), ["1", "2", "3"]);
 }
 
-#[tokio::test(start_paused = true)]
 async fn what_was_queued_follows() {
     let io = server();
     let polling = Polling::connect(&io).await;
@@ -72,16 +72,15 @@ async fn what_was_queued_follows() {
     }
 }
 
-/// Everything at once, on two threads: POSTs whose handlers wait or not, upgrades, and clients that leave in the middle.
-#[test]
-fn again_and_again() {
+/// Everything at once, on as many threads as the runtime has: POSTs whose handlers wait or not, upgrades, and clients that leave in the middle.
+async fn again_and_again() {
     const ROUNDS: usize = 300;
     const EVENTS: usize = 20;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    World::current().in_parallel();
     let io = server();
     io.of("/").on("event", async |Data(number): Data<usize>| {
         for _ in 0..number % 4 {
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
         number
     });
@@ -116,14 +115,11 @@ fn again_and_again() {
         }
         ws.close(None).await.unwrap();
     };
-    runtime.block_on(async {
-        for batch in 0..ROUNDS / 20 {
-            let rounds: Vec<_> =
-                (0..20).map(|number| tokio::spawn(round(io.clone(), batch * 20 + number))).collect();
-            for round in rounds {
-                timeout(Duration::from_secs(20), round).await.expect("nothing is forgotten").unwrap();
-            }
+    for batch in 0..ROUNDS / 20 {
+        let rounds: Vec<_> = (0..20).map(|number| spawn(round(io.clone(), batch * 20 + number))).collect();
+        for round in rounds {
+            timeout(Duration::from_secs(20), round).await.expect("nothing is forgotten").unwrap();
         }
-        until(|| io.connections() == 0).await;
-    });
+    }
+    until(|| io.connections() == 0).await;
 }

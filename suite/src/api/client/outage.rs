@@ -2,16 +2,24 @@
 
 use std::time::Duration;
 
-use sio_tokio::{Client, Data, EmitError};
-use tokio::io::AsyncReadExt as _;
-use tokio::time::{Instant, sleep, timeout};
+use futures_util::io::AsyncReadExt as _;
+use sio_driver::{Client, Data, EmitError};
 
-use crate::common::{Log, PATIENCE, server, settle, until};
-use crate::net::Net;
+use crate::api::common::{Log, PATIENCE, server};
+use crate::api::net::Net;
+use crate::api::{Case, list};
+use crate::world::{Instant, settle, sleep, spawn, timeout, until};
+
+pub(super) const CASES: &[Case] = list![
+    a_server_that_is_restarted_while_events_are_emitted,
+    a_server_that_accepts_and_drops_is_not_hammered,
+    a_server_that_does_not_read,
+    a_server_that_does_not_read_and_falls_silent,
+    a_server_that_talks_nonsense,
+];
 
 const SECOND: Duration = Duration::from_secs(1);
 
-#[tokio::test(start_paused = true)]
 async fn a_server_that_is_restarted_while_events_are_emitted() {
     let log = Log::default();
     let start = || {
@@ -50,18 +58,17 @@ async fn a_server_that_is_restarted_while_events_are_emitted() {
 }
 
 /// Whatever it accepts before it drops: the connection, the handshake, the namespace.
-#[tokio::test(start_paused = true)]
 async fn a_server_that_accepts_and_drops_is_not_hammered() {
     for step in 0..4 {
         let net = Net::default();
         let mut script = net.script();
         let client = net.builder().transports(if step == 0 {
-            vec![sio_tokio::Transport::Polling, sio_tokio::Transport::WebSocket]
+            vec![sio_driver::Transport::Polling, sio_driver::Transport::WebSocket]
         } else {
-            vec![sio_tokio::Transport::WebSocket]
+            vec![sio_driver::Transport::WebSocket]
         });
         let client = client.build().unwrap();
-        let dropping = tokio::spawn(async move {
+        let dropping = spawn(async move {
             loop {
                 match step {
                     0 | 1 => drop(script.accept().await),
@@ -80,7 +87,6 @@ async fn a_server_that_accepts_and_drops_is_not_hammered() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_read() {
     let net = Net::default();
     let mut script = net.script();
@@ -99,7 +105,7 @@ async fn a_server_that_does_not_read() {
     }
     // What is on the way, what is being written, and what waits.
     assert!((10..60).contains(&taken), "{taken}");
-    let waiting = tokio::spawn({
+    let waiting = spawn({
         let client = client.clone();
         let large = large.clone();
         async move { client.emit_wait("last", &large).await }
@@ -115,7 +121,6 @@ async fn a_server_that_does_not_read() {
 }
 
 /// The connection is given up although nothing can be written, and what was not written goes over the next one.
-#[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_read_and_falls_silent() {
     let net = Net::default();
     let mut script = net.script();
@@ -140,14 +145,13 @@ async fn a_server_that_does_not_read_and_falls_silent() {
 }
 
 /// Garbage in place of HTTP.
-#[tokio::test(start_paused = true)]
 async fn a_server_that_talks_nonsense() {
     for ws in [false, true] {
         let net = Net::default();
         let mut script = net.script();
         let client = if ws { net.ws() } else { net.builder() }.build().unwrap();
         let mut stream = script.accept().await;
-        tokio::io::AsyncWriteExt::write_all(&mut stream, b"\0\xff nonsense\r\n\r\n").await.unwrap();
+        futures_util::AsyncWriteExt::write_all(&mut stream, b"\0\xff nonsense\r\n\r\n").await.unwrap();
         client.connected().await.unwrap_err();
         let mut rest = Vec::new();
         timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("hangs up").unwrap();

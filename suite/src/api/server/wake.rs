@@ -3,17 +3,35 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sio_tokio::{AckError, DisconnectReason, Socket};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use futures_util::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use sio_driver::{AckError, DisconnectReason, Socket};
 
-use crate::common::{Log, PATIENCE, Polling, Ws, builder, connection, server, settle, until, websocket};
+use crate::api::common::{Log, PATIENCE, Polling, Ws, builder, connection, server, websocket};
+use crate::api::{Case, list};
+use crate::world::{Instant, Notify, World, settle, spawn, thread, timeout, until, yield_now};
+
+pub(super) const CASES: &[Case] = list![
+    a_client_that_does_not_close_its_end_is_dropped,
+    closing_does_not_wait_for_clients_that_do_not_close,
+    closing_does_not_wait_for_clients_that_do_not_read,
+    closing_does_not_wait_for_a_body_that_does_not_come,
+    a_body_that_does_not_come_ends_with_its_session,
+    an_ack_times_out_also_if_the_client_does_not_read,
+    a_disconnect_handler_runs_also_if_the_client_does_not_read,
+    a_client_that_does_not_read_is_read_from_all_the_same,
+    reading_goes_on_after_a_pause,
+    waiting_for_room_ends_when_the_client_leaves_the_namespace,
+    waiting_for_room_ends_when_the_connection_ends,
+    handles_work_outside_of_the_runtime,
+    a_probe_that_is_not_closed_is_dropped,
+    a_session_that_ends_drops_a_probe_that_is_not_closed,
+    a_middleware_that_never_ends,
+    namespaces_may_be_asked_for_while_clients_connect,
+];
 
 /// More than any buffer on the way to a client takes.
 const LARGE: usize = 1 << 20;
 
-#[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_close_its_end_is_dropped() {
     let io = server();
     io.of("/").on("bye", async |socket: Socket| socket.disconnect_connection());
@@ -21,7 +39,7 @@ async fn a_client_that_does_not_close_its_end_is_dropped() {
     ws.send(r#"42["bye"]"#).await;
     // The close frame comes, and is never answered: the client just looks at the bytes.
     let begun = Instant::now();
-    let stream = ws.socket.get_mut().get_mut();
+    let stream = ws.socket.get_mut();
     let mut rest = Vec::new();
     timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("the server hangs up").expect("no error");
     assert!(begun.elapsed() < Duration::from_secs(6), "after the linger of 5 s, not {:?}", begun.elapsed());
@@ -29,14 +47,12 @@ async fn a_client_that_does_not_close_its_end_is_dropped() {
     assert_eq!(io.connections(), 0);
 }
 
-#[tokio::test(start_paused = true)]
 async fn closing_does_not_wait_for_clients_that_do_not_close() {
     let io = server();
     let _ws = Ws::connect(&io).await;
     timeout(Duration::from_secs(10), io.close()).await.expect("bounded by the linger");
 }
 
-#[tokio::test(start_paused = true)]
 async fn closing_does_not_wait_for_clients_that_do_not_read() {
     let io = builder().close_timeout(Duration::from_secs(10)).build();
     io.of("/").on_connect(async |socket: Socket| {
@@ -50,7 +66,6 @@ async fn closing_does_not_wait_for_clients_that_do_not_read() {
     timeout(Duration::from_secs(16), io.close()).await.expect("bounded by close_timeout and linger");
 }
 
-#[tokio::test(start_paused = true)]
 async fn closing_does_not_wait_for_a_body_that_does_not_come() {
     let io = builder().close_timeout(Duration::from_secs(10)).build();
     let client = Polling::connect(&io).await;
@@ -64,7 +79,6 @@ async fn closing_does_not_wait_for_a_body_that_does_not_come() {
     timeout(Duration::from_secs(11), io.close()).await.expect("bounded by close_timeout");
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_body_that_does_not_come_ends_with_its_session() {
     let io = server();
     let client = Polling::connect(&io).await;
@@ -80,7 +94,6 @@ async fn a_body_that_does_not_come_ends_with_its_session() {
     assert_eq!(io.connections(), 0);
 }
 
-#[tokio::test(start_paused = true)]
 async fn an_ack_times_out_also_if_the_client_does_not_read() {
     let io = server();
     io.of("/").on_connect(async |socket: Socket| {
@@ -97,7 +110,6 @@ async fn an_ack_times_out_also_if_the_client_does_not_read() {
     assert_eq!(answer, Err(AckError::Timeout));
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_disconnect_handler_runs_also_if_the_client_does_not_read() {
     let io = server();
     let log = Log::default();
@@ -121,7 +133,6 @@ async fn a_disconnect_handler_runs_also_if_the_client_does_not_read() {
     assert_eq!(log.take(), ["server namespace disconnect"]);
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_is_read_from_all_the_same() {
     const EVENTS: usize = 1000;
     let io = builder().max_inbox(4).build();
@@ -134,7 +145,7 @@ async fn a_client_that_does_not_read_is_read_from_all_the_same() {
         })
         .on("event", move || {
             seen.push("");
-            tokio::task::yield_now()
+            yield_now()
         });
     let mut ws = Ws::open_with(&io, 1024).await;
     ws.send("40").await;
@@ -144,7 +155,6 @@ async fn a_client_that_does_not_read_is_read_from_all_the_same() {
 }
 
 /// The waker of the pump is used up by an emit when the handler that filled the inbox ends.
-#[tokio::test(start_paused = true)]
 async fn reading_goes_on_after_a_pause() {
     let io = builder().max_inbox(1).build();
     let gate = Arc::new(Notify::new());
@@ -173,7 +183,6 @@ async fn reading_goes_on_after_a_pause() {
     assert!(begun.elapsed() < Duration::from_secs(1), "without waiting for a ping to wake it up");
 }
 
-#[tokio::test(start_paused = true)]
 async fn waiting_for_room_ends_when_the_client_leaves_the_namespace() {
     let io = builder().max_outbox(1000).build();
     let mut ws = Ws::open_with(&io, 1024).await;
@@ -183,7 +192,7 @@ async fn waiting_for_room_ends_when_the_client_leaves_the_namespace() {
     while socket.emit("filler", &"x".repeat(500)).is_ok() {
         settle().await;
     }
-    let waiting = tokio::spawn({
+    let waiting = spawn({
         let socket = socket.clone();
         async move { socket.emit_wait("more", &"x".repeat(500)).await }
     });
@@ -191,10 +200,9 @@ async fn waiting_for_room_ends_when_the_client_leaves_the_namespace() {
     assert!(!waiting.is_finished());
     socket.disconnect();
     let result = timeout(Duration::from_secs(1), waiting).await.expect("it ends").unwrap();
-    assert_eq!(result, Err(sio_tokio::EmitError::Disconnected));
+    assert_eq!(result, Err(sio_driver::EmitError::Disconnected));
 }
 
-#[tokio::test(start_paused = true)]
 async fn waiting_for_room_ends_when_the_connection_ends() {
     let io = builder().max_outbox(1000).build();
     let mut ws = Ws::open_with(&io, 1024).await;
@@ -204,19 +212,18 @@ async fn waiting_for_room_ends_when_the_connection_ends() {
     while socket.emit("filler", &"x".repeat(500)).is_ok() {
         settle().await;
     }
-    let waiting = tokio::spawn(async move { socket.emit_wait("more", &"x".repeat(500)).await });
+    let waiting = spawn(async move { socket.emit_wait("more", &"x".repeat(500)).await });
     settle().await;
     drop(ws);
     let result = timeout(Duration::from_secs(1), waiting).await.expect("it ends").unwrap();
-    assert_eq!(result, Err(sio_tokio::EmitError::Disconnected));
+    assert_eq!(result, Err(sio_driver::EmitError::Disconnected));
 }
 
 /// The names of namespaces have a lock of their own.
-#[test]
-fn namespaces_may_be_asked_for_while_clients_connect() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+async fn namespaces_may_be_asked_for_while_clients_connect() {
+    World::current().in_parallel();
     let io = builder().build();
-    let asking = std::thread::spawn({
+    let asking = thread({
         let io = io.clone();
         move || {
             for number in 0..20_000 {
@@ -225,19 +232,12 @@ fn namespaces_may_be_asked_for_while_clients_connect() {
             }
         }
     });
-    let (done, finished) = std::sync::mpsc::channel();
-    runtime.spawn(async move {
-        for _ in 0..200 {
-            drop(Ws::connect(&io).await);
-        }
-        let _ = done.send(());
-    });
-    finished.recv_timeout(Duration::from_secs(60)).expect("no deadlock");
-    asking.join().unwrap();
-    runtime.shutdown_background();
+    for _ in 0..200 {
+        drop(Ws::connect(&io).await);
+    }
+    asking.await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
 async fn handles_work_outside_of_the_runtime() {
     let io = server();
     let log = Log::default();
@@ -255,27 +255,25 @@ async fn handles_work_outside_of_the_runtime() {
     drop(client);
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_probe_that_is_not_closed_is_dropped() {
     let io = builder().upgrade_timeout(Duration::from_secs(1)).build();
     let client = Polling::connect(&io).await;
     let mut probe = websocket(connection(&io, 1024), &format!("&sid={}", client.sid)).await;
     let begun = Instant::now();
     let mut rest = Vec::new();
-    let stream = probe.get_mut().get_mut();
+    let stream = probe.get_mut();
     timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("the server hangs up").unwrap();
     assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
     assert_eq!(io.connections(), 1, "the session stays");
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_session_that_ends_drops_a_probe_that_is_not_closed() {
     let io = server();
     let client = Polling::connect(&io).await;
     let mut probe = websocket(connection(&io, 1024), &format!("&sid={}", client.sid)).await;
     client.post("1").await;
     let mut rest = Vec::new();
-    let stream = probe.get_mut().get_mut();
+    let stream = probe.get_mut();
     timeout(Duration::from_secs(6), stream.read_to_end(&mut rest))
         .await
         .expect("the server hangs up")
@@ -284,7 +282,6 @@ async fn a_session_that_ends_drops_a_probe_that_is_not_closed() {
     assert_eq!(io.connections(), 0);
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_middleware_that_never_ends() {
     let io = server();
     let log = Log::default();

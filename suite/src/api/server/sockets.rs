@@ -3,9 +3,23 @@
 use std::collections::HashMap;
 
 use serde_json::json;
-use sio_tokio::{Auth, Data, DisconnectReason, Error, Event, Payload, Socket, SocketData, Transport};
+use sio_driver::{Auth, Data, DisconnectReason, Error, Event, Payload, Socket, SocketData, Transport};
 
-use crate::common::{Log, Polling, Ws, builder, server, settle, until};
+use crate::api::common::{Log, Polling, Ws, builder, server};
+use crate::api::{Case, list};
+use crate::world::{settle, until, yield_now};
+
+pub(super) const CASES: &[Case] = list![
+    data_that_a_middleware_puts_there,
+    data_is_changed_and_kept_to_the_end,
+    middlewares_of_events,
+    a_stopped_event_does_not_use_up_once,
+    failures_as_acknowledgements,
+    watching_what_is_sent,
+    sent_away_with_words,
+    what_it_knows_of_the_connection,
+    lists_of_rooms,
+];
 
 #[derive(Clone, Debug, PartialEq)]
 struct User {
@@ -13,7 +27,6 @@ struct User {
     seen: u32,
 }
 
-#[tokio::test(start_paused = true)]
 async fn data_that_a_middleware_puts_there() {
     let io = server();
     io.of("/")
@@ -28,7 +41,6 @@ async fn data_that_a_middleware_puts_there() {
     assert_eq!(ws.ask(r#"["name"]"#).await, r#"["Ann"]"#);
 }
 
-#[tokio::test(start_paused = true)]
 async fn data_is_changed_and_kept_to_the_end() {
     let io = server();
     let log = Log::default();
@@ -68,7 +80,6 @@ async fn data_is_changed_and_kept_to_the_end() {
     assert_eq!(log.take(), ["left with 7"]);
 }
 
-#[tokio::test(start_paused = true)]
 async fn middlewares_of_events() {
     let io = server();
     let log = Log::default();
@@ -85,7 +96,7 @@ async fn middlewares_of_events() {
         })
         .on_connect(async |socket: Socket| {
             socket.use_(async |Data(n): Data<u32>| {
-                tokio::task::yield_now().await;
+                yield_now().await;
                 if n > 2 { Err(Error::new("too much")) } else { Ok(()) }
             });
         })
@@ -113,7 +124,6 @@ async fn middlewares_of_events() {
 }
 
 /// A handler that is called once is still there after an event that a middleware has stopped.
-#[tokio::test(start_paused = true)]
 async fn a_stopped_event_does_not_use_up_once() {
     let io = server();
     io.of("/").on_connect(async |socket: Socket| {
@@ -125,7 +135,6 @@ async fn a_stopped_event_does_not_use_up_once() {
     assert_eq!(ws.ask(r#"["n",1]"#).await, "[1]");
 }
 
-#[tokio::test(start_paused = true)]
 async fn failures_as_acknowledgements() {
     let io = server();
     io.of("/")
@@ -158,7 +167,6 @@ async fn failures_as_acknowledgements() {
     ws.expect_silence().await;
 }
 
-#[tokio::test(start_paused = true)]
 async fn watching_what_is_sent() {
     let io = builder().shards(2).build();
     let log = Log::default();
@@ -218,7 +226,6 @@ async fn watching_what_is_sent() {
     assert_eq!(take(), ["/later e"]);
 }
 
-#[tokio::test(start_paused = true)]
 async fn sent_away_with_words() {
     let io = server();
     let log = Log::default();
@@ -244,7 +251,6 @@ async fn sent_away_with_words() {
     );
 }
 
-#[tokio::test(start_paused = true)]
 async fn what_it_knows_of_the_connection() {
     let io = server();
     let polling = Polling::connect(&io).await;
@@ -260,7 +266,6 @@ async fn what_it_knows_of_the_connection() {
     assert_eq!(io.of("/").sockets()[0].transport(), Some(Transport::WebSocket));
 }
 
-#[tokio::test(start_paused = true)]
 async fn lists_of_rooms() {
     let io = server();
     let mut ws = Ws::connect(&io).await;

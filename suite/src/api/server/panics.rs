@@ -2,15 +2,25 @@
 
 use std::sync::Arc;
 
-use sio_tokio::{ConnectError, Data, FromContext, Rejection, Socket};
-use tokio::sync::Notify;
+use sio_driver::{ConnectError, Data, FromContext, Rejection, Socket};
 
-use crate::common::{Log, Polling, Ws, server, settle, until};
+use crate::api::common::{Log, Polling, Ws, server};
+use crate::api::{Case, list};
+use crate::world::{Notify, settle, until, yield_now};
+
+pub(super) const CASES: &[Case] = list![
+    in_handlers,
+    other_handlers_of_the_event_still_run,
+    in_connect_and_disconnect_handlers,
+    in_middlewares,
+    in_error_handlers,
+    handlers_that_wait_are_not_disturbed,
+];
 
 struct Bomb;
 
 impl FromContext for Bomb {
-    fn from_context(_: &mut sio_tokio::Context) -> Result<Self, Rejection> {
+    fn from_context(_: &mut sio_driver::Context) -> Result<Self, Rejection> {
         panic!("extractor")
     }
 }
@@ -29,7 +39,6 @@ impl Drop for Bomb {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn in_handlers() {
     let io = server();
     let errors = Log::default();
@@ -42,7 +51,7 @@ async fn in_handlers() {
             }
         })
         .on("later", async || {
-            tokio::task::yield_now().await;
+            yield_now().await;
             if true {
                 panic!("second poll {}", 2);
             }
@@ -52,7 +61,7 @@ async fn in_handlers() {
         .on("serializer", async || Data(Bomb))
         .on("drop", async || {
             let _bomb = Bomb;
-            tokio::task::yield_now().await;
+            yield_now().await;
         })
         .on("fine", async || "fine");
     let mut ws = Ws::connect(&io).await;
@@ -75,7 +84,6 @@ async fn in_handlers() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn other_handlers_of_the_event_still_run() {
     let io = server();
     io.of("/")
@@ -90,7 +98,6 @@ async fn other_handlers_of_the_event_still_run() {
     assert_eq!(ws.ask(r#"["event"]"#).await, "[2]");
 }
 
-#[tokio::test(start_paused = true)]
 async fn in_connect_and_disconnect_handlers() {
     let io = server();
     let log = Log::default();
@@ -123,7 +130,6 @@ async fn in_connect_and_disconnect_handlers() {
     assert_eq!((log.take(), io.connections()), (vec!["connected".into(), "disconnected".into()], 0));
 }
 
-#[tokio::test(start_paused = true)]
 async fn in_middlewares() {
     let io = server();
     let errors = Log::default();
@@ -132,7 +138,7 @@ async fn in_middlewares() {
         let reported = reported.clone();
         io.of(name).on_error(move |_, error| reported.push(error.to_string())).use_(move || async move {
             if waits {
-                tokio::task::yield_now().await;
+                yield_now().await;
             }
             if true {
                 panic!("the password is 1234");
@@ -149,7 +155,6 @@ async fn in_middlewares() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn in_error_handlers() {
     let io = server();
     let log = Log::default();
@@ -157,7 +162,7 @@ async fn in_error_handlers() {
     io.of("/")
         .on_error(|_, _| panic!("in the error handler"))
         .on_error(move |_, error| told.push(error.to_string()))
-        .on("fail", async || Err::<(), _>(sio_tokio::Error::new("failed")))
+        .on("fail", async || Err::<(), _>(sio_driver::Error::new("failed")))
         .on("fine", async || 1);
     let mut ws = Ws::connect(&io).await;
     ws.send(r#"42["fail"]"#).await;
@@ -165,7 +170,6 @@ async fn in_error_handlers() {
     assert_eq!(log.take(), ["failed"]);
 }
 
-#[tokio::test(start_paused = true)]
 async fn handlers_that_wait_are_not_disturbed() {
     let io = server();
     let gate = Arc::new(Notify::new());

@@ -2,14 +2,25 @@
 
 use std::time::Duration;
 
-use sio_tokio::{DisconnectReason, EmitError, Server, Socket};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use futures_util::future::join;
+use futures_util::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use sio_driver::{DisconnectReason, EmitError, Server, Socket, serve};
 
-use crate::common::{Log, PATIENCE, Polling, Ws, builder, connection, server, settle, until};
+use crate::api::common::{Log, PATIENCE, Polling, Ws, builder, connection, server};
+use crate::api::{Case, list};
+use crate::world::{Listener, World, settle, spawn, timeout, until};
 
-#[tokio::test(start_paused = true)]
+pub(super) const CASES: &[Case] = list![
+    what_waits_is_sent_first,
+    nobody_is_let_in_any_more,
+    listen_returns_and_connections_end,
+    from_inside_a_handler,
+    from_inside_a_handler_of_a_polling_client,
+    twice,
+    a_close_that_is_given_up,
+    sockets_are_disconnected_one_by_one,
+];
+
 async fn what_waits_is_sent_first() {
     let io = server();
     let log = Log::default();
@@ -23,7 +34,7 @@ async fn what_waits_is_sent_first() {
     for number in 0..100 {
         io.emit("event", &number).unwrap();
     }
-    let closing = tokio::spawn({
+    let closing = spawn({
         let io = io.clone();
         async move { io.close().await }
     });
@@ -43,13 +54,12 @@ async fn what_waits_is_sent_first() {
     assert_eq!((io.connections(), io.of("/").len()), (0, 0));
 }
 
-#[tokio::test(start_paused = true)]
 async fn nobody_is_let_in_any_more() {
     let io = server();
     let polling = Polling::connect(&io).await;
     let socket = io.of("/").sockets().remove(0);
     socket.emit("last", &()).unwrap();
-    let closing = tokio::spawn({
+    let closing = spawn({
         let io = io.clone();
         async move { io.close().await }
     });
@@ -67,30 +77,26 @@ async fn nobody_is_let_in_any_more() {
     closing.await.unwrap();
 }
 
-#[tokio::test]
 async fn listen_returns_and_connections_end() {
     let io = server();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let serving = tokio::spawn({
-        let io = io.clone();
-        async move { io.serve(listener).await }
-    });
+    let listener = Listener::new();
+    let port = listener.port();
+    let serving = spawn(serve(World::current(), listener, io.clone()));
     // One that has not said anything, one that idles after a request, one with a poll that waits, and a WebSocket.
-    let mut silent = TcpStream::connect(address).await.unwrap();
-    let mut idle = TcpStream::connect(address).await.unwrap();
+    let mut silent = port.connect().unwrap();
+    let mut idle = port.connect().unwrap();
     idle.write_all(b"GET /elsewhere HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let mut head = [0; 12];
     idle.read_exact(&mut head).await.unwrap();
     assert_eq!(&head, b"HTTP/1.1 404");
     let polling = Polling::connect(&io).await;
-    let mut waiting = TcpStream::connect(address).await.unwrap();
+    let mut waiting = port.connect().unwrap();
     let poll =
         format!("GET /socket.io/?EIO=4&transport=polling&sid={} HTTP/1.1\r\nhost: x\r\n\r\n", polling.sid);
     waiting.write_all(poll.as_bytes()).await.unwrap();
-    let mut ws = Ws::over(TcpStream::connect(address).await.unwrap()).await;
+    let mut ws = Ws::over(port.connect().unwrap()).await;
     ws.join("/").await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    settle().await;
     assert!(!serving.is_finished());
 
     let closing = async {
@@ -107,11 +113,10 @@ async fn listen_returns_and_connections_end() {
             stream.read_to_end(&mut rest).await.unwrap();
         }
     };
-    timeout(Duration::from_secs(3), async { tokio::join!(closing, watching) }).await.expect("at once");
-    assert!(TcpStream::connect(address).await.is_err(), "nobody listens there any more");
+    timeout(Duration::from_secs(3), join(closing, watching)).await.expect("at once");
+    assert!(port.connect().is_err(), "nobody listens there any more");
 }
 
-#[tokio::test(start_paused = true)]
 async fn from_inside_a_handler() {
     let io = server();
     let log = Log::default();
@@ -130,7 +135,6 @@ async fn from_inside_a_handler() {
     assert_eq!(io.connections(), 0);
 }
 
-#[tokio::test(start_paused = true)]
 async fn from_inside_a_handler_of_a_polling_client() {
     let io = server();
     let log = Log::default();
@@ -148,14 +152,13 @@ async fn from_inside_a_handler_of_a_polling_client() {
     until(|| io.connections() == 0).await;
 }
 
-#[tokio::test(start_paused = true)]
 async fn twice() {
     let io = server();
     let mut ws = Ws::connect(&io).await;
     let closing: Vec<_> = (0..3)
         .map(|_| {
             let io = io.clone();
-            tokio::spawn(async move { io.close().await })
+            spawn(async move { io.close().await })
         })
         .collect();
     assert_eq!(ws.next().await, None);
@@ -164,11 +167,10 @@ async fn twice() {
         timeout(PATIENCE, closing).await.unwrap().unwrap();
     }
     timeout(PATIENCE, io.close()).await.expect("and again");
-    io.serve(TcpListener::bind("127.0.0.1:0").await.unwrap()).await.expect("it returns at once");
+    serve(World::current(), Listener::new(), io).await.expect("it returns at once");
 }
 
 /// Somebody who gives up waiting must not leave anything behind, nor keep the others from waiting.
-#[tokio::test(start_paused = true)]
 async fn a_close_that_is_given_up() {
     let io = builder().close_timeout(Duration::from_secs(20)).build();
     let polling = Polling::connect(&io).await;
@@ -176,7 +178,7 @@ async fn a_close_that_is_given_up() {
     for _ in 0..5 {
         assert!(timeout(Duration::from_secs(1), io.close()).await.is_err());
     }
-    let second = tokio::spawn({
+    let second = spawn({
         let io = io.clone();
         async move { io.close().await }
     });
@@ -186,7 +188,6 @@ async fn a_close_that_is_given_up() {
     second.await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
 async fn sockets_are_disconnected_one_by_one() {
     let io = server();
     io.of("/").on("leave", async |socket: Socket| socket.disconnect()).on("end", async |socket: Socket| {

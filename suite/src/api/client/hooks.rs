@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use sio_tokio::{
+use sio_driver::{
     Attempt, Client, ClientBuilder, ClientSocket, ConnectError, ConnectionError, DisconnectReason,
 };
-use tokio::time::{Instant, sleep};
 
-use crate::common::{Log, server, settle, until};
-use crate::net::Net;
+use crate::api::common::{Log, server};
+use crate::api::net::Net;
+use crate::api::{Case, list};
+use crate::world::{Instant, settle, sleep, until};
+
+pub(super) const CASES: &[Case] =
+    list![a_life, reasons, each_namespace_hears_its_own, hooks_that_wait_or_fail,];
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -41,7 +45,6 @@ fn observed(mut builder: ClientBuilder<Client>, log: &Log) -> ClientBuilder<Clie
     builder.on_reconnect_failed(move || push(&l, "reconnect_failed".into()))
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_life() {
     let io = server();
     let net = Net::to(&io);
@@ -99,7 +102,6 @@ async fn a_life() {
     assert_eq!(log.take(), ["connect true", "disconnect io client disconnect"]);
 }
 
-#[tokio::test(start_paused = true)]
 async fn reasons() {
     let net = Net::default();
     let mut script = net.script();
@@ -123,7 +125,6 @@ async fn reasons() {
     assert_eq!(end(Some("41")).await, "disconnect io server disconnect");
 }
 
-#[tokio::test(start_paused = true)]
 async fn each_namespace_hears_its_own() {
     let io = server();
     let _ = io.of("/");
@@ -163,10 +164,9 @@ async fn each_namespace_hears_its_own() {
 }
 
 /// A hook that waits holds up its namespace, not the connection; one that panics holds up nothing.
-#[tokio::test(start_paused = true)]
 async fn hooks_that_wait_or_fail() {
     let io = server();
-    io.of("/").on_connect(async |socket: sio_tokio::Socket| {
+    io.of("/").on_connect(async |socket: sio_driver::Socket| {
         socket.emit("first", &())?;
         Ok(())
     });

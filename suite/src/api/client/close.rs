@@ -1,17 +1,30 @@
 //! Ends: close, drop, and the end of the runtime.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use sio_tokio::{AckError, Client, ClientSocket, Data, DisconnectReason, EmitError};
-use tokio::time::{Instant, sleep, timeout};
+use sio_driver::{AckError, Client, ClientSocket, Data, DisconnectReason, EmitError};
 
-use crate::common::{Log, PATIENCE, server, settle, until};
-use crate::net::Net;
+use crate::api::common::{Log, PATIENCE, server};
+use crate::api::net::Net;
+use crate::api::{Case, list};
+use crate::world::{Instant, World, settle, sleep, spawn, thread, timeout, until};
+
+pub(super) const CASES: &[Case] = list![
+    close_sends_what_waits,
+    close_does_not_wait_for_ever,
+    dropping_the_last_handle_closes,
+    what_was_emitted_before_the_drop_is_sent,
+    a_handler_that_owns_the_client,
+    a_handler_that_runs_keeps_the_client,
+    the_client_may_be_closed_and_dropped_in_its_handlers,
+    waiting_for_the_end_while_others_act,
+    the_runtime_ends_first,
+    other_threads,
+];
 
 const SECOND: Duration = Duration::from_secs(1);
 
-#[tokio::test(start_paused = true)]
 async fn close_sends_what_waits() {
     let io = server();
     let log = Log::default();
@@ -27,7 +40,8 @@ async fn close_sends_what_waits() {
         });
     for polling in [false, true] {
         let net = Net::to(&io);
-        let transport = if polling { sio_tokio::Transport::Polling } else { sio_tokio::Transport::WebSocket };
+        let transport =
+            if polling { sio_driver::Transport::Polling } else { sio_driver::Transport::WebSocket };
         let client = net.builder().transports([transport]).connect().await.unwrap();
         for n in 0..100 {
             client.emit("n", &(n, "x".repeat(10_000))).unwrap();
@@ -44,7 +58,6 @@ async fn close_sends_what_waits() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn close_does_not_wait_for_ever() {
     let net = Net::default();
     let mut script = net.script();
@@ -62,7 +75,6 @@ async fn close_does_not_wait_for_ever() {
     timeout(SECOND, client.close()).await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
 async fn dropping_the_last_handle_closes() {
     let io = server();
     let net = Net::to(&io);
@@ -99,9 +111,8 @@ async fn dropping_the_last_handle_closes() {
     assert_eq!(log.take(), [""; 0]);
 }
 
-fn events_emit(_: &sio_tokio::Events) {}
+fn events_emit(_: &sio_driver::Events) {}
 
-#[tokio::test(start_paused = true)]
 async fn what_was_emitted_before_the_drop_is_sent() {
     let io = server();
     let net = Net::to(&io);
@@ -118,7 +129,6 @@ async fn what_was_emitted_before_the_drop_is_sent() {
 }
 
 /// A handler that owns a handle keeps the client alive; `close` ends it all the same, and leaves nothing.
-#[tokio::test(start_paused = true)]
 async fn a_handler_that_owns_the_client() {
     let io = server();
     let net = Net::to(&io);
@@ -155,7 +165,6 @@ async fn a_handler_that_owns_the_client() {
     assert_eq!(Arc::strong_count(&guard), 1);
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_handler_that_runs_keeps_the_client() {
     let io = server();
     let net = Net::to(&io);
@@ -183,7 +192,6 @@ async fn a_handler_that_runs_keeps_the_client() {
     assert_eq!(log.take(), ["connected"]);
 }
 
-#[tokio::test(start_paused = true)]
 async fn the_client_may_be_closed_and_dropped_in_its_handlers() {
     let io = server();
     let net = Net::to(&io);
@@ -210,28 +218,29 @@ async fn the_client_may_be_closed_and_dropped_in_its_handlers() {
     drop(log);
 }
 
-#[test]
-fn the_runtime_ends_first() {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    let (io, net) = (server(), Net::default());
-    io.of("/").on("never", std::future::pending::<()>);
-    let (client, asked) = runtime.block_on(async {
+async fn the_runtime_ends_first() {
+    // Its end is that of all tasks.
+    let world = World::current().another();
+    let _hold = World::current().hold();
+    let life = async {
+        let (io, net) = (server(), Net::default());
+        io.of("/").on("never", std::future::pending::<()>);
         net.serve(&io);
         let client = net.ws().connect().await.unwrap();
         let asked = client.emit_with_ack::<(), _>("never", &()).send();
         settle().await;
-        (client, asked)
-    });
-    let waiting = std::thread::spawn({
+        (io, client, asked)
+    };
+    let Ok((io, client, asked)) = world.live(life).await else { panic!("it lives") };
+    let waiting = thread({
         let client = client.clone();
         move || block_on(async move { (client.recv().await.is_none(), client.ready().await) })
     });
     // An event that nobody has looked at.
     io.emit("unseen", &()).unwrap();
-    drop(runtime);
+    world.end().await;
     assert_eq!(block_on(asked), Err(AckError::Disconnected));
-    assert!(waiting.join().unwrap().0);
+    assert!(waiting.await.unwrap().0);
     assert_eq!(client.emit("late", &()), Err(EmitError::Disconnected));
     assert!(
         !client.is_connected()
@@ -271,9 +280,8 @@ fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-#[test]
-fn other_threads() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+async fn other_threads() {
+    World::current().in_parallel();
     let io = server();
     let log = Log::default();
     let seen = log.clone();
@@ -281,16 +289,12 @@ fn other_threads() {
         seen.push(n.to_string());
         async move { n }
     });
-    let net = Net::default();
-    let client = runtime.block_on(async {
-        net.serve(&io);
-        net.ws().connect().await.unwrap()
-    });
-    // Each answer is waited for, so a wake that is lost would be noticed: the next ping is 25 s away.
+    let client = Net::to(&io).ws().connect().await.unwrap();
+    // Each answer is waited for, so a wake that is lost would be noticed: time stands still, and no ping comes.
     let threads: Vec<_> = (0..4)
         .map(|_| {
             let client = client.clone();
-            std::thread::spawn(move || {
+            thread(move || {
                 for n in 0..500 {
                     client.volatile().emit("n", &n).unwrap();
                     assert_eq!(block_on(async { client.emit_with_ack::<u32, _>("n", &n).await }), Ok(n));
@@ -299,11 +303,13 @@ fn other_threads() {
         })
         .collect();
     let begun = std::time::Instant::now();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.await.unwrap();
+    }
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     assert!(log.len() >= 2000);
     // Received elsewhere, too.
-    let receiving = std::thread::spawn({
+    let receiving = thread({
         let client = client.clone();
         move || (0..2000).map(|_| block_on(client.recv()).unwrap().data::<u32>().unwrap()).collect::<Vec<_>>()
     });
@@ -313,13 +319,10 @@ fn other_threads() {
             std::thread::yield_now();
         }
     }
-    assert_eq!(receiving.join().unwrap(), (0..2000).collect::<Vec<_>>());
-    block_on(client.close());
-    let weak: Weak<()> = Weak::new();
-    drop(weak);
+    assert_eq!(receiving.await.unwrap(), (0..2000).collect::<Vec<_>>());
+    thread(move || block_on(client.close())).await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
 async fn waiting_for_the_end_while_others_act() {
     let io = server();
     let net = Net::to(&io);
@@ -327,7 +330,7 @@ async fn waiting_for_the_end_while_others_act() {
     let closing: Vec<_> = (0..3)
         .map(|_| {
             let client = client.clone();
-            tokio::spawn(async move { client.close().await })
+            spawn(async move { client.close().await })
         })
         .collect();
     for closing in closing {

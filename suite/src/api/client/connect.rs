@@ -4,19 +4,40 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use futures_util::future::join;
 use serde_json::json;
-use sio_tokio::{
+use sio_driver::{
     Auth, ConnectError, ConnectionError, DisconnectReason, EmitError, Error, Namespace, Socket, Transport,
 };
-use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout};
 
-use crate::common::{Log, PATIENCE, builder, server, settle, until};
-use crate::net::Net;
+use crate::api::common::{Log, PATIENCE, builder, server};
+use crate::api::net::Net;
+use crate::api::{Case, list};
+use crate::world::{Instant, Notify, settle, sleep, spawn, timeout, until, yield_now};
+
+pub(super) const CASES: &[Case] = list![
+    over_each_transport,
+    the_first_failure_ends_connect_but_not_build,
+    a_failure_before_connect_is_awaited_counts,
+    connect_that_is_dropped_connects_no_more,
+    not_before_it_is_told_to,
+    settings_that_cannot_be_used,
+    a_namespace_that_refuses,
+    a_namespace_that_does_not_exist,
+    several_namespaces_over_one_connection,
+    auth_is_shown_and_refreshed,
+    auth_that_fails,
+    auth_that_never_comes,
+    a_server_that_does_not_answer,
+    a_server_of_version_2,
+    closed_for_good,
+    waiting_ends,
+    auth_that_comes_too_late,
+    the_server_counts_one_socket_for_each,
+];
 
 const SECOND: Duration = Duration::from_secs(1);
 
-#[tokio::test(start_paused = true)]
 async fn over_each_transport() {
     let io = server();
     io.of("/").on("hello", async || "hi");
@@ -39,7 +60,6 @@ async fn over_each_transport() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn the_first_failure_ends_connect_but_not_build() {
     let net = Net::default();
     let begun = Instant::now();
@@ -60,7 +80,6 @@ async fn the_first_failure_ends_connect_but_not_build() {
 }
 
 /// What counts is what happened since `connect` was called, not since it is awaited.
-#[tokio::test(start_paused = true)]
 async fn a_failure_before_connect_is_awaited_counts() {
     let net = Net::default();
     let connecting = net.builder().reconnection_attempts(0).connect();
@@ -73,7 +92,6 @@ async fn a_failure_before_connect_is_awaited_counts() {
     connecting.await.unwrap_err();
 }
 
-#[tokio::test(start_paused = true)]
 async fn connect_that_is_dropped_connects_no_more() {
     let net = Net::default();
     drop(net.builder().connect());
@@ -82,7 +100,6 @@ async fn connect_that_is_dropped_connects_no_more() {
     assert_eq!(net.dials(), 0);
 }
 
-#[tokio::test(start_paused = true)]
 async fn not_before_it_is_told_to() {
     let io = server();
     let net = Net::to(&io);
@@ -97,7 +114,6 @@ async fn not_before_it_is_told_to() {
     client.connected().await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
 async fn settings_that_cannot_be_used() {
     let net = Net::default();
     let error = net.builder().transports([]).build().unwrap_err();
@@ -115,7 +131,6 @@ async fn settings_that_cannot_be_used() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_namespace_that_refuses() {
     let io = server();
     let allowed = Arc::new(AtomicUsize::new(0));
@@ -151,7 +166,6 @@ async fn a_namespace_that_refuses() {
     client.connected().await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_namespace_that_does_not_exist() {
     let io = server();
     let _ = io.of("/");
@@ -162,7 +176,6 @@ async fn a_namespace_that_does_not_exist() {
     assert!(client.is_connected() && !other.is_active());
 }
 
-#[tokio::test(start_paused = true)]
 async fn several_namespaces_over_one_connection() {
     let io = server();
     for name in ["/", "/admin", "/news"] {
@@ -172,7 +185,7 @@ async fn several_namespaces_over_one_connection() {
     let client = net.ws().connect().await.unwrap();
     let admin = client.socket("/admin");
     assert_eq!(admin, client.socket("admin"), "the same");
-    assert_ne!(admin, **client);
+    assert_ne!(admin, *client);
     let log = Log::default();
     let seen = log.clone();
     let news = client
@@ -183,7 +196,7 @@ async fn several_namespaces_over_one_connection() {
             })
         })
         .unwrap();
-    for (socket, name) in [(&admin, "/admin"), (&news, "/news"), (&**client, "/")] {
+    for (socket, name) in [(&admin, "/admin"), (&news, "/news"), (&*client, "/")] {
         socket.connected().await.unwrap();
         assert_eq!(socket.emit_with_ack::<String, _>("where", &()).await.unwrap(), name);
     }
@@ -205,7 +218,7 @@ async fn several_namespaces_over_one_connection() {
     admin.connected().await.unwrap();
 
     // The connection ends with the last one, and comes back with the first.
-    for socket in [&admin, &news, &**client] {
+    for socket in [&admin, &news, &*client] {
         socket.disconnect();
     }
     sleep(10 * SECOND).await;
@@ -218,7 +231,6 @@ async fn several_namespaces_over_one_connection() {
     });
 }
 
-#[tokio::test(start_paused = true)]
 async fn auth_is_shown_and_refreshed() {
     let io = server();
     let log = Log::default();
@@ -254,7 +266,6 @@ async fn auth_is_shown_and_refreshed() {
     assert_eq!(log.take(), [r#"{"token":0}"#, r#"{"token":1}"#]);
 }
 
-#[tokio::test(start_paused = true)]
 async fn auth_that_fails() {
     let io = server();
     let net = Net::to(&io);
@@ -266,7 +277,7 @@ async fn auth_that_fails() {
             .ws()
             .auth_with(move || async move {
                 if waits {
-                    tokio::task::yield_now().await;
+                    yield_now().await;
                 }
                 if true {
                     panic!("secret");
@@ -287,7 +298,6 @@ async fn auth_that_fails() {
 }
 
 /// The connection lives on while it waits, and other namespaces are let in.
-#[tokio::test(start_paused = true)]
 async fn auth_that_never_comes() {
     let io = builder().ping_interval(SECOND).ping_timeout(SECOND).connect_timeout(3600 * SECOND).build();
     let _ = (io.of("/"), io.of("/other"));
@@ -321,7 +331,6 @@ async fn auth_that_never_comes() {
     assert_eq!(Arc::strong_count(&guard), 1, "nothing is left of the client");
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_answer() {
     let net = Net::default();
     let mut script = net.script();
@@ -337,11 +346,12 @@ async fn a_server_that_does_not_answer() {
     client.set_reconnection(false);
     let begun = Instant::now();
     let waiting = client.connected();
-    let (error, ()) = tokio::join!(waiting, async {
+    let (error, ()) = join(waiting, async {
         peer.send("2").await;
         sleep(40 * SECOND).await;
         peer.send("2").await;
-    });
+    })
+    .await;
     assert_eq!(error, Err(ConnectionError::Timeout));
     assert_eq!(begun.elapsed(), 45 * SECOND);
     // Late is better than never.
@@ -350,7 +360,6 @@ async fn a_server_that_does_not_answer() {
     assert_eq!(client.id().as_deref(), Some("late"));
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_server_of_version_2() {
     let net = Net::default();
     let mut script = net.script();
@@ -362,7 +371,6 @@ async fn a_server_of_version_2() {
     assert_eq!(net.dials(), 1);
 }
 
-#[tokio::test(start_paused = true)]
 async fn closed_for_good() {
     let io = server();
     let net = Net::to(&io);
@@ -384,7 +392,6 @@ async fn closed_for_good() {
 }
 
 /// Who waits to be connected hears of it, whatever it is.
-#[tokio::test(start_paused = true)]
 async fn waiting_ends() {
     for end in ["disconnect", "close", "drop", "reconnection"] {
         let net = Net::default();
@@ -392,7 +399,7 @@ async fn waiting_ends() {
         let client = net.ws().build().unwrap();
         let _silent = script.accept().await;
         let socket = client.socket("/");
-        let waiting = tokio::spawn({
+        let waiting = spawn({
             let socket = client.socket("/other");
             async move { socket.connected().await }
         });
@@ -414,7 +421,6 @@ async fn waiting_ends() {
 }
 
 /// A slow answer on one connection is not shown on the next one.
-#[tokio::test(start_paused = true)]
 async fn auth_that_comes_too_late() {
     let net = Net::default();
     let mut script = net.script();
@@ -444,7 +450,6 @@ async fn auth_that_comes_too_late() {
     peer.expect(r#"42["next"]"#).await;
 }
 
-#[tokio::test(start_paused = true)]
 async fn the_server_counts_one_socket_for_each() {
     let io = server();
     io.of("/").on_connect(async |socket: Socket| socket.join("all"));

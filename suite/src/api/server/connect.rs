@@ -1,16 +1,29 @@
 //! Who is let in.
 
 use serde::Deserialize;
-use sio_tokio::{Auth, ConnectError, EmitError, Socket, State};
+use sio_driver::{Auth, ConnectError, EmitError, Socket, State};
 
-use crate::common::{Log, Polling, Ws, builder, server, settle, until};
+use crate::api::common::{Log, Polling, Ws, builder, server};
+use crate::api::{Case, list};
+use crate::world::{settle, sleep, until, yield_now};
+
+pub(super) const CASES: &[Case] = list![
+    middlewares_run_in_order_until_one_refuses,
+    auth_that_does_not_parse,
+    a_middleware_that_asks_for_what_is_not_there,
+    nothing_reaches_a_client_before_it_is_let_in,
+    a_client_that_leaves_while_it_is_being_let_in,
+    a_namespace_that_is_not_there,
+    the_handshake_is_kept,
+    a_server_lives_as_long_as_its_sockets,
+    a_disconnect_is_told_although_the_place_is_taken,
+];
 
 #[derive(Deserialize)]
 struct Login {
     password: String,
 }
 
-#[tokio::test(start_paused = true)]
 async fn middlewares_run_in_order_until_one_refuses() {
     let io = server();
     let log = Log::default();
@@ -19,7 +32,7 @@ async fn middlewares_run_in_order_until_one_refuses() {
         .use_(move || {
             let one = one.clone();
             async move {
-                tokio::task::yield_now().await;
+                yield_now().await;
                 one.push("one");
                 Ok(())
             }
@@ -54,7 +67,6 @@ async fn middlewares_run_in_order_until_one_refuses() {
     assert_eq!(io.of("/").len(), 1);
 }
 
-#[tokio::test(start_paused = true)]
 async fn auth_that_does_not_parse() {
     let io = server();
     io.of("/").use_(async |Auth(_): Auth<Login>| Ok(()));
@@ -68,7 +80,6 @@ async fn auth_that_does_not_parse() {
 }
 
 /// What is wrong with the server is not told to clients.
-#[tokio::test(start_paused = true)]
 async fn a_middleware_that_asks_for_what_is_not_there() {
     let io = server();
     io.of("/").use_(async |State(_): State<u64>| Ok(()));
@@ -81,7 +92,6 @@ async fn a_middleware_that_asks_for_what_is_not_there() {
     assert_eq!(errors.take(), ["no state of type u64 was given to the builder"]);
 }
 
-#[tokio::test(start_paused = true)]
 async fn nothing_reaches_a_client_before_it_is_let_in() {
     let io = server();
     let log = Log::default();
@@ -105,14 +115,13 @@ async fn nothing_reaches_a_client_before_it_is_let_in() {
     assert_eq!(log.take(), ["true"]);
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_client_that_leaves_while_it_is_being_let_in() {
     let io = server();
     let log = Log::default();
     let (connected, left) = (log.clone(), log.clone());
     io.of("/")
         .use_(async || {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            sleep(std::time::Duration::from_millis(10)).await;
             Ok(())
         })
         .on_connect(move || {
@@ -131,7 +140,6 @@ async fn a_client_that_leaves_while_it_is_being_let_in() {
     assert_eq!((log.take(), io.of("/").len()), (vec![], 0));
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_namespace_that_is_not_there() {
     let io = server();
     let mut ws = Ws::open(&io).await;
@@ -144,7 +152,6 @@ async fn a_namespace_that_is_not_there() {
     assert_eq!((one.len(), io.of("/chat/").len()), (1, 0));
 }
 
-#[tokio::test(start_paused = true)]
 async fn the_handshake_is_kept() {
     let io = server();
     let log = Log::default();
@@ -166,7 +173,6 @@ async fn the_handshake_is_kept() {
     assert_eq!(log.take(), ["EIO=4&transport=polling None None"]);
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_server_lives_as_long_as_its_sockets() {
     let io = builder().state(String::from("state")).build();
     io.of("/").on("ask", async |State(state): State<String>| state);
@@ -178,7 +184,6 @@ async fn a_server_lives_as_long_as_its_sockets() {
 }
 
 /// The core gives a socket's place away as soon as its client is gone, also if its handlers are not done yet.
-#[tokio::test(start_paused = true)]
 async fn a_disconnect_is_told_although_the_place_is_taken() {
     let io = builder().shards(1).build();
     let log = Log::default();
@@ -186,7 +191,7 @@ async fn a_disconnect_is_told_although_the_place_is_taken() {
     io.of("/")
         .on_connect(move |socket: Socket| {
             connected.push(format!("{} connects", socket.id()));
-            async { tokio::time::sleep(std::time::Duration::from_secs(1)).await }
+            async { sleep(std::time::Duration::from_secs(1)).await }
         })
         .on_disconnect(move |socket: Socket| {
             gone.push(format!("{} leaves", socket.id()));
@@ -200,6 +205,6 @@ async fn a_disconnect_is_told_although_the_place_is_taken() {
     let mut second = Ws::open(&io).await;
     let two = second.join("/").await;
     until(|| log.len() == 2).await;
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    sleep(std::time::Duration::from_secs(2)).await;
     assert_eq!(log.take(), [format!("{one} connects"), format!("{two} connects"), format!("{one} leaves")]);
 }

@@ -1,55 +1,26 @@
-//! What operators see: `tracing` events. A program of its own, because the subscriber is the whole program's.
+//! What operators see: `tracing` events.
 
-mod common;
-
-use std::cell::RefCell;
 use std::fmt::{Debug, Write as _};
-use std::sync::Once;
 
+use sio_driver::Error;
 use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
-use common::{Log, Polling, Ws, server, settle, until, websocket};
+use crate::api::common::{Log, Polling, Ws, connection, server, websocket};
+use crate::api::{Case, list};
+use crate::world::{World, settle, until};
 
-thread_local! {
-    static LOG: RefCell<Option<Log>> = const { RefCell::new(None) };
-}
+pub(super) const CASES: &[Case] = list![a_session, an_upgrade, bad_input];
 
-/// Collects the events of the driver, without the names of sockets and connections, for the test of this thread.
-struct Collector;
-
-/// From here on.
+/// The events of the driver, without the names of sockets and connections, from here on.
 fn collect() -> Log {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| tracing::subscriber::set_global_default(Collector).expect("the first"));
     let log = Log::default();
-    LOG.set(Some(log.clone()));
-    log
-}
-
-impl Subscriber for Collector {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("sio_")
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
+    let lines = log.clone();
+    World::current().collect(move |event| {
         let mut line = Line(event.metadata().level().to_string());
         event.record(&mut line);
-        LOG.with_borrow(|log| log.iter().for_each(|log| log.push(line.0.as_str())));
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
+        lines.push(line.0);
+    });
+    log
 }
 
 struct Line(String);
@@ -64,18 +35,14 @@ impl Visit for Line {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_session() {
     let log = collect();
     let io = server();
-    io.of("/").on("fail", async || Err::<(), _>(sio_tokio::Error::new("on purpose"))).on(
-        "panic",
-        async || {
-            if true {
-                panic!("on purpose too");
-            }
-        },
-    );
+    io.of("/").on("fail", async || Err::<(), _>(Error::new("on purpose"))).on("panic", async || {
+        if true {
+            panic!("on purpose too");
+        }
+    });
     let mut ws = Ws::connect(&io).await;
     ws.send_all(["42[\"fail\"]", "42[\"panic\"]", "42[\"what\"]"].map(String::from)).await;
     ws.send("41").await;
@@ -97,12 +64,11 @@ async fn a_session() {
     );
 }
 
-#[tokio::test(start_paused = true)]
 async fn an_upgrade() {
     let log = collect();
     let io = server();
     let polling = Polling::connect(&io).await;
-    let mut ws = websocket(common::connection(&io, 1024), &format!("&sid={}", polling.sid)).await;
+    let mut ws = websocket(connection(&io, 1024), &format!("&sid={}", polling.sid)).await;
     for text in ["2probe", "5"] {
         futures_util::SinkExt::send(&mut ws, tungstenite::Message::text(text)).await.unwrap();
     }
@@ -118,7 +84,6 @@ async fn an_upgrade() {
     );
 }
 
-#[tokio::test(start_paused = true)]
 async fn bad_input() {
     let io = server();
     let mut ws = Ws::connect(&io).await;
@@ -148,8 +113,8 @@ async fn bad_input() {
         "{logged:?}"
     );
     let mut ws = Ws::open(&io).await;
-    let stream = ws.socket.get_mut().get_mut();
-    tokio::io::AsyncWriteExt::write_all(stream, &[0xff; 100]).await.unwrap();
+    let stream = ws.socket.get_mut();
+    futures_util::AsyncWriteExt::write_all(stream, &[0xff; 100]).await.unwrap();
     settle().await;
     let logged = log.take();
     assert!(logged.iter().any(|line| line.starts_with("DEBUG websocket failed error=")), "{logged:?}");

@@ -1,16 +1,27 @@
 //! Nobody who waits is forgotten, and nobody spins.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use sio_tokio::ClientSocket;
-use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use sio_driver::{Client, ClientSocket};
 
-use crate::common::{Log, builder, server, settle, until};
-use crate::net::Net;
+use crate::api::common::{Log, builder, server};
+use crate::api::net::Net;
+use crate::api::{Case, list};
+use crate::world::{Notify, World, settle, sleep, spawn, timeout, until};
+
+pub(super) const CASES: &[Case] = list![
+    an_idle_client_sleeps,
+    a_client_that_waits_for_events_sleeps,
+    handlers_that_wait_for_the_client_do_not_spin,
+    an_event_costs_one_wake_and_one_write,
+    those_who_went_away_are_not_woken,
+    each_event_wakes_somebody,
+    a_subscriber_that_uses_the_client,
+    futures_and_handles_can_be_sent,
+];
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -24,7 +35,6 @@ async fn counted<F: Future>(polls: Arc<AtomicUsize>, future: F) -> F::Output {
     .await
 }
 
-#[tokio::test(start_paused = true)]
 async fn an_idle_client_sleeps() {
     let io = server();
     let net = Net::to(&io);
@@ -40,13 +50,12 @@ async fn an_idle_client_sleeps() {
     assert!(client.is_connected());
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_client_that_waits_for_events_sleeps() {
     let io = server();
     let net = Net::to(&io);
     let client = net.ws().connect().await.unwrap();
     let polls = Arc::new(AtomicUsize::new(0));
-    let receiving = tokio::spawn({
+    let receiving = spawn({
         let (client, polls) = (client.clone(), polls.clone());
         counted(polls, async move { client.recv().await.map(|event| event.name().into_owned()) })
     });
@@ -67,7 +76,6 @@ async fn a_client_that_waits_for_events_sleeps() {
 }
 
 /// What waits in a handler is polled by the client's task, and waits for that same task.
-#[tokio::test(start_paused = true)]
 async fn handlers_that_wait_for_the_client_do_not_spin() {
     let io = builder().max_inbox(1).build();
     let gate = Arc::new(Notify::new());
@@ -79,6 +87,8 @@ async fn handlers_that_wait_for_the_client_do_not_spin() {
     let net = Net::to(&io);
     let log = Log::default();
     let (room, other) = (log.clone(), log.clone());
+    let slot: Arc<Mutex<Option<ClientSocket>>> = Arc::default();
+    let held = slot.clone();
     let client = net
         .ws()
         .max_outbox(1000)
@@ -92,11 +102,10 @@ async fn handlers_that_wait_for_the_client_do_not_spin() {
                 Ok(())
             }
         })
-        .on("receive", move |socket: ClientSocket| {
-            let log = other.clone();
+        .on("receive", move || {
+            // Another namespace, whose events do not wait for this handler.
+            let (log, other) = (other.clone(), held.lock().unwrap().take().expect("set before"));
             async move {
-                // Another namespace, whose events do not wait for this handler.
-                let other = sio_client(&socket);
                 let event = other.recv().await.expect("an event");
                 log.push(event.name());
             }
@@ -104,7 +113,7 @@ async fn handlers_that_wait_for_the_client_do_not_spin() {
         .connect()
         .await
         .unwrap();
-    OTHER.with(|other| *other.borrow_mut() = Some(client.socket("/other")));
+    *slot.lock().unwrap() = Some(client.socket("/other"));
     io.of("/other");
     client.socket("/other").connected().await.unwrap();
     io.emit("fill", &()).unwrap();
@@ -127,10 +136,8 @@ async fn handlers_that_wait_for_the_client_do_not_spin() {
     io.of("/other").emit("news", &()).unwrap();
     until(|| log.len() == 1).await;
     assert_eq!(log.take(), ["news"]);
-    OTHER.with(|other| other.borrow_mut().take());
 }
 
-#[tokio::test(start_paused = true)]
 async fn an_event_costs_one_wake_and_one_write() {
     let io = server();
     io.of("/").on("ask", async || 1);
@@ -138,11 +145,9 @@ async fn an_event_costs_one_wake_and_one_write() {
     let client = net.ws().on("echo", async || 2).connect().await.unwrap();
     let socket = io.of("/").sockets().remove(0);
     settle().await;
-    let cost = async |what: &str| {
+    let cost = async |_: &str| {
         settle().await;
-        let cost = (net.polls(), net.writes(), net.flushes());
-        println!("{what}: {cost:?}");
-        cost
+        (net.polls(), net.writes(), net.flushes())
     };
     cost("before").await;
     client.emit("x", &()).unwrap();
@@ -165,13 +170,12 @@ async fn an_event_costs_one_wake_and_one_write() {
 }
 
 /// A place among those who wait is given up.
-#[tokio::test(start_paused = true)]
 async fn those_who_went_away_are_not_woken() {
     let io = server();
     let net = Net::to(&io);
     let client = net.ws().connect().await.unwrap();
     let polls = Arc::new(AtomicUsize::new(0));
-    let waiting = tokio::spawn({
+    let waiting = spawn({
         let (client, polls) = (client.clone(), polls.clone());
         counted(polls, async move {
             for _ in 0..100 {
@@ -192,7 +196,6 @@ async fn those_who_went_away_are_not_woken() {
 }
 
 /// Several who wait for the same.
-#[tokio::test(start_paused = true)]
 async fn each_event_wakes_somebody() {
     let io = server();
     let net = Net::to(&io);
@@ -200,7 +203,7 @@ async fn each_event_wakes_somebody() {
     let waiting: Vec<_> = (0..10)
         .map(|_| {
             let client = client.clone();
-            tokio::spawn(async move { client.recv().await.is_some() })
+            spawn(async move { client.recv().await.is_some() })
         })
         .collect();
     settle().await;
@@ -214,80 +217,33 @@ async fn each_event_wakes_somebody() {
 }
 
 /// A log that is sent by the client itself.
-#[test]
-fn a_subscriber_that_uses_the_client() {
-    use tracing::subscriber::with_default;
-    let (done, finished) = std::sync::mpsc::channel();
-    let thread = std::thread::spawn(move || {
-        let logger = Shipper::default();
-        let slot = logger.client.clone();
-        with_default(logger, || {
-            let runtime = tokio::runtime::Builder::new_current_thread();
-            let runtime = { runtime }.enable_all().start_paused(true).build().unwrap();
-            runtime.block_on(async {
-                let net = Net::default();
-                let mut script = net.script();
-                let client = net.ws().retries(0).on("x", async || {}).build().unwrap();
-                *slot.lock().unwrap() = Some(client.clone());
-                for end in ["42[\"nobody\"]", "4nonsense", "?", "41"] {
-                    let mut peer = script.join().await;
-                    settle().await;
-                    peer.send(end).await;
-                    settle().await;
-                }
-                slot.lock().unwrap().take();
-                client.close().await;
-            });
-        });
-        done.send(()).unwrap();
-    });
-    finished.recv_timeout(Duration::from_secs(30)).expect("no deadlock");
-    thread.join().unwrap();
-}
-
-#[derive(Default)]
-struct Shipper {
-    client: Arc<std::sync::Mutex<Option<sio_tokio::Client>>>,
-}
-
-impl tracing::Subscriber for Shipper {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target().starts_with("sio_driver::client")
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        let client = self.client.lock().unwrap().clone();
-        if let Some(client) = client {
+async fn a_subscriber_that_uses_the_client() {
+    let slot: Arc<Mutex<Option<Client>>> = Arc::default();
+    let logger = slot.clone();
+    World::current().collect(move |event| {
+        let client = logger.lock().unwrap().clone();
+        if let Some(client) = client.filter(|_| event.metadata().target().starts_with("sio_driver::client")) {
             let _ = client.volatile().emit("log", event.metadata().name());
             let _ = client.emit("log", event.metadata().name());
         }
+    });
+    let net = Net::default();
+    let mut script = net.script();
+    let client = net.ws().retries(0).on("x", async || {}).build().unwrap();
+    *slot.lock().unwrap() = Some(client.clone());
+    for end in ["42[\"nobody\"]", "4nonsense", "?", "41"] {
+        let mut peer = script.join().await;
+        settle().await;
+        peer.send(end).await;
+        settle().await;
     }
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
-thread_local! {
-    static OTHER: std::cell::RefCell<Option<ClientSocket>> = const { std::cell::RefCell::new(None) };
-}
-
-fn sio_client(_: &ClientSocket) -> ClientSocket {
-    OTHER.with(|other| other.borrow().clone()).expect("set before")
+    slot.lock().unwrap().take();
+    client.close().await;
 }
 
 /// Everything can be awaited in tasks that move between threads.
-#[test]
-fn futures_and_handles_can_be_sent() {
-    use sio_tokio::{Client, ClientBuilder, Events, Incoming, SocketBuilder};
+async fn futures_and_handles_can_be_sent() {
+    use sio_driver::{ClientBuilder, Events, Incoming, SocketBuilder};
     fn sent<T: Send>(_: T) {}
     fn shared<T: Send + Sync + 'static>() {}
     shared::<Client>();
@@ -305,8 +261,7 @@ fn futures_and_handles_can_be_sent() {
         sent(client.emit_wait("event", &(1, "x")));
         sent(async { client.emit_with_ack::<String, _>("event", &()).await });
         sent(client.emit_with_ack::<String, _>("event", &()).send());
-        sent(Client::connect("http://sio.test"));
-        sent(Client::builder("http://sio.test").connect());
+        sent(Net::default().builder().connect());
         sent(async move { event.ack(&1) });
     };
 }

@@ -4,12 +4,31 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use sio_tokio::{AckError, BufferOverflow, Client, Data, EmitError, Event, Server, Socket};
-use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout};
+use futures_util::future::join;
+use sio_driver::{AckError, BufferOverflow, Client, Data, EmitError, Event, Server, Socket};
 
-use crate::common::{Log, PATIENCE, builder, server, settle, until};
-use crate::net::Net;
+use crate::api::common::{Log, PATIENCE, builder, server};
+use crate::api::net::Net;
+use crate::api::{Case, list};
+use crate::world::{Instant, Notify, settle, sleep, spawn, timeout, until};
+
+pub(super) const CASES: &[Case] = list![
+    in_order_before_and_between_connections,
+    a_full_send_buffer_gives_events_back,
+    a_full_send_buffer_drops_the_oldest_if_told_to,
+    no_send_buffer_at_all,
+    the_send_buffer_can_be_cleared,
+    what_cannot_be_sent,
+    volatile_events,
+    acknowledgements,
+    acknowledgements_that_nobody_waits_for_leave_nothing,
+    the_default_time_for_acknowledgements,
+    an_acknowledgement_is_awaited_from_before_the_connection_on,
+    an_acknowledgement_in_a_handler,
+    retries_until_it_is_acknowledged,
+    retries_end,
+    retries_survive_the_connection,
+];
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -28,7 +47,6 @@ fn numbers(range: std::ops::Range<u32>) -> Vec<String> {
     range.map(|n| n.to_string()).collect()
 }
 
-#[tokio::test(start_paused = true)]
 async fn in_order_before_and_between_connections() {
     let (io, log) = counting();
     for polling in [true, false] {
@@ -56,7 +74,6 @@ async fn in_order_before_and_between_connections() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_full_send_buffer_gives_events_back() {
     let (io, log) = counting();
     let net = Net::default();
@@ -72,11 +89,11 @@ async fn a_full_send_buffer_gives_events_back() {
     assert!(n > 3, "{n}");
     let Err(EmitError::Full(packet)) = client.send_packet(packet) else { panic!("there is no room") };
     assert!(matches!(client.emit_with_ack::<(), _>("n", &n).await, Err(AckError::Emit(EmitError::Full(_)))));
-    let waiting = tokio::spawn({
+    let waiting = spawn({
         let client = client.clone();
         async move { client.emit_wait("n", &(n + 1)).await }
     });
-    let room = tokio::spawn({
+    let room = spawn({
         let client = client.clone();
         async move { client.ready().await }
     });
@@ -92,13 +109,12 @@ async fn a_full_send_buffer_gives_events_back() {
     assert_eq!(log.take(), seen);
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_full_send_buffer_drops_the_oldest_if_told_to() {
     let (io, log) = counting();
     let net = Net::default();
     let client =
         net.ws().max_send_buffer(1000).send_buffer_overflow(BufferOverflow::DropOldest).build().unwrap();
-    let first = tokio::spawn({
+    let first = spawn({
         let client = client.clone();
         async move { client.emit_with_ack::<String, _>("n", &0).await }
     });
@@ -115,7 +131,6 @@ async fn a_full_send_buffer_drops_the_oldest_if_told_to() {
     assert!((4..100).contains(&seen.len()), "{}", seen.len());
 }
 
-#[tokio::test(start_paused = true)]
 async fn no_send_buffer_at_all() {
     let net = Net::default();
     let client = net.ws().max_send_buffer(0).build().unwrap();
@@ -126,20 +141,19 @@ async fn no_send_buffer_at_all() {
     client.emit("n", &1).unwrap();
 }
 
-#[tokio::test(start_paused = true)]
 async fn the_send_buffer_can_be_cleared() {
     let (io, log) = counting();
     let net = Net::default();
     let client = net.ws().max_send_buffer(1000).build().unwrap();
     while client.emit("n", &1).is_ok() {}
     client.clear_send_buffer();
-    let asked = tokio::spawn({
+    let asked = spawn({
         let client = client.clone();
         async move { client.emit_with_ack::<String, _>("n", &2).await }
     });
     settle().await;
     while client.emit("n", &3).is_ok() {}
-    let room = tokio::spawn({
+    let room = spawn({
         let client = client.clone();
         async move { client.ready().await }
     });
@@ -154,7 +168,6 @@ async fn the_send_buffer_can_be_cleared() {
     assert_eq!(log.take(), ["4"]);
 }
 
-#[tokio::test(start_paused = true)]
 async fn what_cannot_be_sent() {
     let io = builder().max_http_buffer_size(1000).build();
     let net = Net::to(&io);
@@ -171,7 +184,6 @@ async fn what_cannot_be_sent() {
     assert!(client.is_connected());
 }
 
-#[tokio::test(start_paused = true)]
 async fn volatile_events() {
     let (io, log) = counting();
     let net = Net::default();
@@ -209,7 +221,6 @@ fn silent() -> (Server, Arc<Notify>) {
     (io, gate)
 }
 
-#[tokio::test(start_paused = true)]
 async fn acknowledgements() {
     let (io, gate) = silent();
     let net = Net::to(&io);
@@ -252,13 +263,12 @@ trait Leave {
     fn socket_leaves(&self);
 }
 
-impl Leave for sio_tokio::ClientSocket {
+impl Leave for sio_driver::ClientSocket {
     fn socket_leaves(&self) {
         self.disconnect();
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn acknowledgements_that_nobody_waits_for_leave_nothing() {
     let (io, _gate) = silent();
     let net = Net::to(&io);
@@ -274,21 +284,20 @@ async fn acknowledgements_that_nobody_waits_for_leave_nothing() {
     log.push("");
 }
 
-#[tokio::test(start_paused = true)]
 async fn the_default_time_for_acknowledgements() {
     let (io, _gate) = silent();
     let net = Net::to(&io);
     let client = net.ws().ack_timeout(2 * SECOND).connect().await.unwrap();
     let begun = Instant::now();
-    let (first, second) = tokio::join!(
-        async { (client.emit_with_ack::<String, _>("ask", &()).await, begun.elapsed()) },
-        async { (client.emit_with_ack::<String, _>("ask", &()).timeout(5 * SECOND).await, begun.elapsed()) },
-    );
+    let (first, second) =
+        join(async { (client.emit_with_ack::<String, _>("ask", &()).await, begun.elapsed()) }, async {
+            (client.emit_with_ack::<String, _>("ask", &()).timeout(5 * SECOND).await, begun.elapsed())
+        })
+        .await;
     assert_eq!(first, (Err(AckError::Timeout), 2 * SECOND));
     assert_eq!(second, (Err(AckError::Timeout), 5 * SECOND));
 }
 
-#[tokio::test(start_paused = true)]
 async fn an_acknowledgement_is_awaited_from_before_the_connection_on() {
     let (io, _gate) = silent();
     let net = Net::default();
@@ -302,7 +311,6 @@ async fn an_acknowledgement_is_awaited_from_before_the_connection_on() {
 }
 
 /// Acknowledgements and heartbeats do not queue behind handlers.
-#[tokio::test(start_paused = true)]
 async fn an_acknowledgement_in_a_handler() {
     let (io, _gate) = silent();
     let net = Net::to(&io);
@@ -310,7 +318,7 @@ async fn an_acknowledgement_in_a_handler() {
     let seen = log.clone();
     let client = net
         .ws()
-        .on("go", move |socket: sio_tokio::ClientSocket| {
+        .on("go", move |socket: sio_driver::ClientSocket| {
             let log = seen.clone();
             async move {
                 log.push(socket.emit_with_ack::<u32, _>("now", &3).await?.to_string());
@@ -326,11 +334,10 @@ async fn an_acknowledgement_in_a_handler() {
     drop(client);
 }
 
-#[tokio::test(start_paused = true)]
 async fn retries_until_it_is_acknowledged() {
     let (io, log) = (server(), Log::default());
     let (seen, tries) = (log.clone(), AtomicUsize::new(0));
-    io.of("/").on("n", move |ack: sio_tokio::Ack, Data(n): Data<u32>| {
+    io.of("/").on("n", move |ack: sio_driver::Ack, Data(n): Data<u32>| {
         seen.push(n.to_string());
         // Every third try is acknowledged.
         if tries.fetch_add(1, SeqCst) % 3 == 2 {
@@ -347,7 +354,6 @@ async fn retries_until_it_is_acknowledged() {
     assert_eq!(log.take(), ["0", "0", "0", "1", "1", "1", "2", "2", "2", "3", "3", "3"]);
 }
 
-#[tokio::test(start_paused = true)]
 async fn retries_end() {
     let (io, log) = (server(), Log::default());
     let seen = log.clone();
@@ -367,7 +373,6 @@ async fn retries_end() {
     assert_eq!(client.volatile().emit("volatile", &()), Ok(true));
 }
 
-#[tokio::test(start_paused = true)]
 async fn retries_survive_the_connection() {
     let (io, log) = counting();
     let net = Net::to(&io);

@@ -1,33 +1,28 @@
-//! Over a real network.
+//! The shortest conversation.
 
 use std::time::Duration;
 
-use sio_tokio::{Client, ClientSocket, Data, Server, Socket, Transport};
-use tokio::net::TcpListener;
+use crate::api::common::server;
+use crate::api::net::Net;
+use crate::api::{Case, list};
+use sio_driver::{ClientSocket, Data, Socket, Transport};
+
+pub(super) const CASES: &[Case] = list![says_hello,];
 
 const SECOND: Duration = Duration::from_secs(1);
 
-async fn serve(io: &Server) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let io = io.clone();
-    tokio::spawn(async move { io.serve(listener).await });
-    format!("http://{address}")
-}
-
-#[tokio::test]
 async fn says_hello() {
     for transports in
         [&[Transport::Polling][..], &[Transport::WebSocket], &[Transport::Polling, Transport::WebSocket]]
     {
-        let io = Server::builder().build();
+        let io = server();
         io.of("/").on("hello", async |socket: Socket, Data(name): Data<String>| {
             socket.emit("greet", &name)?;
             let back: u32 = socket.emit_with_ack("ask", &()).timeout(SECOND).await?;
             Ok(format!("hi {name} {back}"))
         });
-        let url = serve(&io).await;
-        let client: Client = Client::builder(&url)
+        let client = Net::to(&io)
+            .builder()
             .transports(transports.iter().copied())
             .on("ask", async |_: ClientSocket| 42)
             .connect()

@@ -4,12 +4,29 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sio_tokio::{
+use sio_driver::{
     Ack, Auth, ConnectError, Data, DisconnectReason, Error, Event, Namespace, Payload, Server, Socket, State,
     Str,
 };
 
-use crate::common::{Log, Polling, Ws, builder, server, settle, until};
+use crate::api::common::{Log, Polling, Ws, builder, server};
+use crate::api::{Case, list};
+use crate::world::{settle, until, yield_now};
+
+pub(super) const CASES: &[Case] = list![
+    extractors_in_any_order,
+    a_disconnect_handler_knows_why_and_where,
+    forms_of_arguments,
+    results,
+    a_value_is_not_sent_to_who_did_not_ask,
+    several_handlers,
+    handlers_of_one_socket_come_and_go,
+    once_is_once_also_for_a_burst,
+    removed_handlers_may_use_the_socket,
+    handlers_of_one_socket_may_hold_it,
+    an_emit_from_inside_a_serializer,
+    refused_clients_reach_no_handler,
+];
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Image {
@@ -17,7 +34,6 @@ struct Image {
     data: Bytes,
 }
 
-#[tokio::test(start_paused = true)]
 async fn extractors_in_any_order() {
     #[derive(Deserialize)]
     struct Login {
@@ -54,7 +70,6 @@ async fn extractors_in_any_order() {
     ws.expect(r#"43/chat,5[7,"text","x","all",3,true,1,false]"#).await;
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_disconnect_handler_knows_why_and_where() {
     let io = server();
     let log = Log::default();
@@ -80,7 +95,6 @@ async fn a_disconnect_handler_knows_why_and_where() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn forms_of_arguments() {
     let io = server();
     io.of("/")
@@ -108,7 +122,6 @@ async fn forms_of_arguments() {
     ws.expect(r#"437["cat 3"]"#).await;
 }
 
-#[tokio::test(start_paused = true)]
 async fn results() {
     let io = server();
     io.of("/")
@@ -166,7 +179,6 @@ async fn results() {
     assert_eq!(ws.next().await, Some(tungstenite::Message::binary(b"abc".to_vec())));
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_value_is_not_sent_to_who_did_not_ask() {
     let io = server();
     io.of("/").on("value", async || 1).on("after", async || 2);
@@ -175,7 +187,6 @@ async fn a_value_is_not_sent_to_who_did_not_ask() {
     assert_eq!(ws.ask(r#"["after"]"#).await, "[2]");
 }
 
-#[tokio::test(start_paused = true)]
 async fn several_handlers() {
     let io = server();
     let log = Log::default();
@@ -193,7 +204,7 @@ async fn several_handlers() {
         .on("event", move || {
             let first = first.clone();
             async move {
-                tokio::task::yield_now().await;
+                yield_now().await;
                 first.push("first");
             }
         })
@@ -215,7 +226,6 @@ async fn several_handlers() {
     assert_eq!(log.take(), ["any unknown"]);
 }
 
-#[tokio::test(start_paused = true)]
 async fn handlers_of_one_socket_come_and_go() {
     let io = server();
     let log = Log::default();
@@ -264,7 +274,6 @@ async fn handlers_of_one_socket_come_and_go() {
 }
 
 /// Two events that are read together, and handlers that may run at once.
-#[tokio::test(start_paused = true)]
 async fn once_is_once_also_for_a_burst() {
     let io = server();
     let log = Log::default();
@@ -274,7 +283,7 @@ async fn once_is_once_also_for_a_burst() {
         socket.once("event", move |Data(number): Data<u8>| {
             let seen = seen.clone();
             async move {
-                tokio::task::yield_now().await;
+                yield_now().await;
                 seen.push(number.to_string());
             }
         });
@@ -288,7 +297,6 @@ async fn once_is_once_also_for_a_burst() {
 }
 
 /// What a removed handler captured may use the socket when it is dropped.
-#[tokio::test(start_paused = true)]
 async fn removed_handlers_may_use_the_socket() {
     struct Last(Socket);
     impl Drop for Last {
@@ -323,7 +331,6 @@ async fn removed_handlers_may_use_the_socket() {
 }
 
 /// Holding the socket in one of its own handlers is natural; it must not live for ever.
-#[tokio::test(start_paused = true)]
 async fn handlers_of_one_socket_may_hold_it() {
     struct Guard(Log);
     impl Drop for Guard {
@@ -350,7 +357,7 @@ async fn handlers_of_one_socket_may_hold_it() {
         if refuse {
             ws.expect(r#"44{"message":"no"}"#).await;
         } else {
-            let id = crate::common::sid_of(&ws.recv().await);
+            let id = crate::api::common::sid_of(&ws.recv().await);
             assert_eq!(ws.ask(r#"["who"]"#).await, format!("[\"{id}\"]"));
             assert_eq!(log.len(), 0);
         }
@@ -359,7 +366,6 @@ async fn handlers_of_one_socket_may_hold_it() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn an_emit_from_inside_a_serializer() {
     struct Chatty(Socket);
     impl Serialize for Chatty {
@@ -379,7 +385,6 @@ async fn an_emit_from_inside_a_serializer() {
     ws.expect(r#"42["outer","outer"]"#).await;
 }
 
-#[tokio::test(start_paused = true)]
 async fn refused_clients_reach_no_handler() {
     for waits in [false, true] {
         let io = server();
@@ -394,7 +399,7 @@ async fn refused_clients_reach_no_handler() {
                 });
                 async move {
                     if waits {
-                        tokio::task::yield_now().await;
+                        yield_now().await;
                     }
                     Err(ConnectError::new("no"))
                 }

@@ -1,8 +1,18 @@
 //! Rooms, and who a broadcast reaches.
 
-use sio_tokio::{Data, Server, Socket};
+use sio_driver::{Data, Server, Socket};
 
-use crate::common::{Ws, server, settle};
+use crate::api::common::{Ws, builder, server};
+use crate::api::{Case, list};
+use crate::world::settle;
+
+pub(super) const CASES: &[Case] = list![
+    selections_of_the_server,
+    selections_of_a_socket,
+    private_rooms_and_leaving,
+    operations_on_many,
+    volatile,
+];
 
 /// Each client is in the rooms that its letters name.
 async fn clients<const N: usize>(io: &Server, names: [&str; N]) -> [Ws; N] {
@@ -41,11 +51,10 @@ async fn got<const N: usize>(clients: &mut [Ws; N]) -> Vec<usize> {
     who
 }
 
-#[tokio::test(start_paused = true)]
 async fn selections_of_the_server() {
-    let io = Server::builder().shards(3).build();
+    let io = builder().shards(3).build();
     let mut all = clients(&io, ["", "a", "b", "ab", "abc"]).await;
-    let mut check = async |delivery: sio_tokio::Delivery, expected: &[usize]| {
+    let mut check = async |delivery: sio_driver::Delivery, expected: &[usize]| {
         assert_eq!((delivery.sockets, delivery.skipped), (expected.len(), 0));
         assert_eq!(got(&mut all).await, expected);
     };
@@ -59,7 +68,6 @@ async fn selections_of_the_server() {
     check(io.of("/other").emit("e", &()).unwrap(), &[]).await;
 }
 
-#[tokio::test(start_paused = true)]
 async fn selections_of_a_socket() {
     let io = server();
     io.of("/")
@@ -77,7 +85,6 @@ async fn selections_of_a_socket() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn private_rooms_and_leaving() {
     let io = server();
     let mut all = clients(&io, ["a", "a"]).await;
@@ -91,9 +98,8 @@ async fn private_rooms_and_leaving() {
     assert_eq!(got(&mut all).await, [1]);
 }
 
-#[tokio::test(start_paused = true)]
 async fn operations_on_many() {
-    let io = Server::builder().shards(2).build();
+    let io = builder().shards(2).build();
     let mut all = clients(&io, ["a", "a", "b"]).await;
     io.to("a").sockets_join("c");
     io.to("c").emit("e", &()).unwrap();
@@ -113,7 +119,6 @@ async fn operations_on_many() {
     assert_eq!((io.of("/").len(), io.connections()), (1, 1));
 }
 
-#[tokio::test(start_paused = true)]
 async fn volatile() {
     let io = server();
     let mut all = clients(&io, ["a", "a"]).await;

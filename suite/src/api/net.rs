@@ -1,5 +1,5 @@
-//! A network inside the test: clients reach a server, or a script that plays one, over streams in memory, so that a paused clock tells
-//! the truth. It counts what a client costs.
+//! A network inside the test: clients reach a server, or a script that plays one, over streams in memory, so that the
+//! clock of their world tells the truth. It counts what a client costs.
 
 use std::future::{Future, pending};
 use std::io;
@@ -9,28 +9,25 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use async_tungstenite::WebSocketStream;
-use async_tungstenite::tokio::{TokioAdapter, accept_async};
-use futures_util::StreamExt as _;
-use hyper_util::rt::TokioIo;
-use sio_driver::{Instant, Runtime};
-use sio_tokio::{Client, ClientBuilder, Server, Tokio, TokioTimer, Transport};
-use tokio::io::{DuplexStream, copy_bidirectional, duplex};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use async_channel::{Receiver, Sender};
+use async_tungstenite::{WebSocketStream, accept_async};
+use futures_util::{SinkExt as _, StreamExt as _};
+use sio_driver::{Client, ClientBuilder, Instant, Runtime, Server, Transport, serve_connection};
 use tungstenite::Message;
 
-use crate::common::PATIENCE;
+use crate::api::common::PATIENCE;
+use crate::world::{Alarm, Pipe, World, pipe, timeout};
 
-#[derive(Clone, Default)]
+/// How much can be on the way in each direction.
+const WINDOW: usize = 128 << 10;
+
+#[derive(Clone)]
 pub(crate) struct Net(Arc<Inner>);
 
-#[derive(Default)]
 struct Inner {
-    tokio: Tokio,
+    world: World,
     host: Mutex<Host>,
-    cables: Mutex<Vec<AbortHandle>>,
+    cables: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
     /// How often the client's task was polled, its streams were flushed and written to, and it dialled.
     pub(crate) polls: AtomicUsize,
     flushes: AtomicUsize,
@@ -43,7 +40,22 @@ enum Host {
     #[default]
     Down,
     Server(Server),
-    Script(UnboundedSender<DuplexStream>),
+    Script(Sender<Pipe>),
+}
+
+impl Default for Net {
+    /// With nothing behind it.
+    fn default() -> Self {
+        Self(Arc::new(Inner {
+            world: World::current(),
+            host: Mutex::default(),
+            cables: Mutex::default(),
+            polls: AtomicUsize::new(0),
+            flushes: AtomicUsize::new(0),
+            writes: AtomicUsize::new(0),
+            dials: AtomicUsize::new(0),
+        }))
+    }
 }
 
 impl Net {
@@ -60,7 +72,7 @@ impl Net {
 
     /// From here on the test plays the server.
     pub(crate) fn script(&self) -> Script {
-        let (sender, streams) = unbounded_channel();
+        let (sender, streams) = async_channel::unbounded();
         *self.0.host.lock().unwrap() = Host::Script(sender);
         Script(streams)
     }
@@ -72,7 +84,8 @@ impl Net {
 
     /// Cuts all connections.
     pub(crate) fn cut(&self) {
-        self.0.cables.lock().unwrap().drain(..).for_each(|cable| cable.abort());
+        let cables = std::mem::take(&mut *self.0.cables.lock().unwrap());
+        cables.into_iter().for_each(|cut| cut());
     }
 
     pub(crate) fn builder(&self) -> ClientBuilder<Client> {
@@ -104,19 +117,19 @@ impl Net {
 impl Runtime for Net {
     type Stream = Counted;
     type Listener = ();
-    type Timer = TokioTimer;
+    type Timer = Alarm;
 
     fn now(&self) -> Instant {
-        self.0.tokio.now()
+        self.0.world.now()
     }
 
-    fn timer(&self) -> TokioTimer {
-        self.0.tokio.timer()
+    fn timer(&self) -> Alarm {
+        self.0.world.timer()
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let (net, mut task) = (self.clone(), Box::pin(task));
-        self.0.tokio.spawn(std::future::poll_fn(move |cx| {
+        self.0.world.spawn(std::future::poll_fn(move |cx| {
             net.0.polls.fetch_add(1, SeqCst);
             task.as_mut().poll(cx)
         }));
@@ -129,29 +142,25 @@ impl Runtime for Net {
     async fn connect(&self, host: &str, port: u16) -> io::Result<Counted> {
         assert_eq!((host, port), ("sio.test", 80));
         self.0.dials.fetch_add(1, SeqCst);
-        let (ours, mut near) = duplex(64 << 10);
-        let (mut far, theirs) = duplex(64 << 10);
+        let (ours, theirs) = pipe(WINDOW);
+        let cut = ours.cutter();
         match &*self.0.host.lock().unwrap() {
             Host::Down => return Err(io::ErrorKind::ConnectionRefused.into()),
             Host::Server(io) => {
-                let io = io.clone();
-                tokio::spawn(async move { io.serve_connection(theirs, None).await });
+                self.0.world.spawn(serve_connection(self.0.world.clone(), io.clone(), theirs, None));
             }
             Host::Script(script) => {
-                script.send(theirs).map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+                script.try_send(theirs).map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
             }
         }
-        let cable = tokio::spawn(async move {
-            let _ = copy_bidirectional(&mut near, &mut far).await;
-        });
-        self.0.cables.lock().unwrap().push(cable.abort_handle());
-        Ok(Counted { stream: TokioIo::new(ours), net: self.clone() })
+        self.0.cables.lock().unwrap().push(Box::new(cut));
+        Ok(Counted { stream: ours, net: self.clone() })
     }
 }
 
 /// A client's end of a connection.
 pub(crate) struct Counted {
-    stream: TokioIo<DuplexStream>,
+    stream: Pipe,
     net: Net,
 }
 
@@ -161,31 +170,31 @@ impl hyper::rt::Read for Counted {
         cx: &mut Context<'_>,
         into: hyper::rt::ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, into)
+        hyper::rt::Read::poll_read(Pin::new(&mut self.stream), cx, into)
     }
 }
 
 impl hyper::rt::Write for Counted {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
         self.net.0.writes.fetch_add(1, SeqCst);
-        Pin::new(&mut self.stream).poll_write(cx, from)
+        hyper::rt::Write::poll_write(Pin::new(&mut self.stream), cx, from)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.net.0.flushes.fetch_add(1, SeqCst);
-        Pin::new(&mut self.stream).poll_flush(cx)
+        hyper::rt::Write::poll_flush(Pin::new(&mut self.stream), cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        hyper::rt::Write::poll_shutdown(Pin::new(&mut self.stream), cx)
     }
 }
 
 /// The connections that clients make to a test which plays the server.
-pub(crate) struct Script(UnboundedReceiver<DuplexStream>);
+pub(crate) struct Script(Receiver<Pipe>);
 
 impl Script {
-    pub(crate) async fn accept(&mut self) -> DuplexStream {
+    pub(crate) async fn accept(&mut self) -> Pipe {
         timeout(PATIENCE, self.0.recv()).await.expect("a client connects").expect("the network is there")
     }
 
@@ -209,7 +218,7 @@ impl Script {
 }
 
 /// What a test that plays the server has of a client.
-pub(crate) struct Peer(pub(crate) WebSocketStream<TokioAdapter<DuplexStream>>);
+pub(crate) struct Peer(pub(crate) WebSocketStream<Pipe>);
 
 impl Peer {
     pub(crate) async fn send(&mut self, text: &str) {

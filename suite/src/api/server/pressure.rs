@@ -3,11 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sio_tokio::{Data, DisconnectReason, EmitError, Overflow, Server, Socket};
-use tokio::sync::{Notify, Semaphore};
-use tokio::time::{sleep, timeout};
+use async_lock::Semaphore;
+use sio_driver::{Data, DisconnectReason, EmitError, Overflow, Server, Socket};
 
-use crate::common::{Log, Polling, Ws, builder, settle, until};
+use crate::api::common::{Log, Polling, Ws, builder};
+use crate::api::{Case, list};
+use crate::world::{Notify, settle, sleep, spawn, timeout, until};
+
+pub(super) const CASES: &[Case] = list![
+    emit_gives_back_what_does_not_fit,
+    emit_wait_waits,
+    a_polling_client_that_does_not_poll,
+    a_broadcast_disconnects_who_is_too_slow,
+    a_broadcast_may_skip_who_is_too_slow,
+    a_client_that_does_not_read_ends_with_the_heartbeat,
+    a_handler_that_does_not_return_stops_the_reading,
+    a_post_waits_for_the_application,
+    a_pong_behind_a_pause_is_not_late,
+    bytes_count_too,
+];
 
 const LIMIT: usize = 10_000;
 
@@ -35,7 +49,6 @@ async fn fill(socket: &Socket) -> (usize, EmitError) {
     unreachable!()
 }
 
-#[tokio::test(start_paused = true)]
 async fn emit_gives_back_what_does_not_fit() {
     let io = builder().max_outbox(LIMIT).build();
     let (mut ws, socket) = silent(&io).await;
@@ -43,7 +56,7 @@ async fn emit_gives_back_what_does_not_fit() {
     let EmitError::Full(packet) = error else { panic!("{error:?}") };
     assert!((9..100).contains(&count), "{count}");
     assert!(matches!(socket.send_packet(packet.clone()), Err(EmitError::Full(_))), "still");
-    let waiting = tokio::spawn({
+    let waiting = spawn({
         let socket = socket.clone();
         async move {
             socket.ready().await;
@@ -59,11 +72,10 @@ async fn emit_gives_back_what_does_not_fit() {
     assert_eq!(waiting.await.unwrap(), Ok(()));
 }
 
-#[tokio::test(start_paused = true)]
 async fn emit_wait_waits() {
     let io = builder().max_outbox(LIMIT).build();
     let (mut ws, socket) = silent(&io).await;
-    let emitting = tokio::spawn(async move {
+    let emitting = spawn(async move {
         for number in 0..100 {
             socket.emit_wait("filler", &(number, filler())).await.unwrap();
         }
@@ -77,21 +89,19 @@ async fn emit_wait_waits() {
     emitting.await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_polling_client_that_does_not_poll() {
     let io = builder().max_outbox(LIMIT).build();
     let polling = Polling::connect(&io).await;
     let socket = io.of("/").sockets().remove(0);
     let (count, _) = fill(&socket).await;
     assert_eq!(count, 9);
-    let waiting = tokio::spawn(async move { socket.emit_wait("last", &()).await });
+    let waiting = spawn(async move { socket.emit_wait("last", &()).await });
     settle().await;
     assert!(!waiting.is_finished() || count < 10);
     assert_eq!(polling.get().await.split(' ').count(), 9 + usize::from(waiting.is_finished()));
     assert_eq!(waiting.await.unwrap(), Ok(()));
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_broadcast_disconnects_who_is_too_slow() {
     let io = builder().max_outbox(LIMIT).build();
     let log = Log::default();
@@ -112,7 +122,6 @@ async fn a_broadcast_disconnects_who_is_too_slow() {
     until(|| io.connections() == 1).await;
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_broadcast_may_skip_who_is_too_slow() {
     let io = builder().max_outbox(LIMIT).overflow(Overflow::Skip).build();
     let (mut slow, socket) = silent(&io).await;
@@ -127,7 +136,6 @@ async fn a_broadcast_may_skip_who_is_too_slow() {
     slow.expect(r#"42["late"]"#).await;
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_ends_with_the_heartbeat() {
     let io = builder().max_outbox(LIMIT).build();
     let log = Log::default();
@@ -159,7 +167,6 @@ fn slow_handler(io: &Server, gate: &Arc<Notify>) -> Log {
     log
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_handler_that_does_not_return_stops_the_reading() {
     for max_inbox in [0, 1, 16] {
         const EVENTS: usize = 5000;
@@ -170,7 +177,7 @@ async fn a_handler_that_does_not_return_stops_the_reading() {
         ws.join("/").await;
         let events: Vec<_> = (0..EVENTS).map(|number| format!(r#"42["event",{number}]"#)).collect();
         // More than any buffer takes: the client is stuck. Nobody is blamed, however long it takes.
-        let sending = tokio::spawn(async move {
+        let sending = spawn(async move {
             ws.send_all(events).await;
             ws
         });
@@ -183,7 +190,7 @@ async fn a_handler_that_does_not_return_stops_the_reading() {
         assert!(log.take().iter().enumerate().all(|(at, number)| *number == at.to_string()), "in order");
         // Its heartbeat goes on too: `recv` answers pings, of which there were several.
         let socket = io.of("/").sockets().remove(0);
-        let idle = tokio::spawn(async move {
+        let idle = spawn(async move {
             ws.expect(r#"42["done"]"#).await;
             ws
         });
@@ -193,14 +200,13 @@ async fn a_handler_that_does_not_return_stops_the_reading() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_post_waits_for_the_application() {
     let io = builder().max_inbox(2).build();
     let gate = Arc::new(Notify::new());
     let log = slow_handler(&io, &gate);
     let polling = Polling::connect(&io).await;
     polling.post(r#"42["event",0] 42["event",1] 42["event",2] 42["event",3]"#).await;
-    let next = tokio::spawn({
+    let next = spawn({
         let polling = polling.clone();
         async move { polling.post(r#"42["event",4]"#).await }
     });
@@ -213,7 +219,6 @@ async fn a_post_waits_for_the_application() {
 }
 
 /// The pong is behind what we did not read; it gets the usual time once we read again.
-#[tokio::test(start_paused = true)]
 async fn a_pong_behind_a_pause_is_not_late() {
     let io = builder().max_inbox(2).build();
     let gate = Arc::new(Notify::new());
@@ -223,7 +228,7 @@ async fn a_pong_behind_a_pause_is_not_late() {
     // The ping comes at 25 s, and is due at 45 s.
     let (_, ping) = polling.request("GET", "").await;
     assert_eq!(ping, "2");
-    let next = tokio::spawn({
+    let next = spawn({
         let polling = polling.clone();
         async move { polling.post(r#"42["event",4]"#).await }
     });
@@ -244,7 +249,6 @@ async fn a_pong_behind_a_pause_is_not_late() {
 }
 
 /// Large messages fill the inbox by their bytes.
-#[tokio::test(start_paused = true)]
 async fn bytes_count_too() {
     let io = builder().build();
     let gate = Arc::new(Semaphore::new(0));
@@ -254,14 +258,14 @@ async fn bytes_count_too() {
     io.of("/").on("large", move || {
         let (gate, seen) = (open.clone(), seen.clone());
         async move {
-            gate.acquire().await.unwrap().forget();
+            gate.acquire().await.forget();
             seen.push("");
         }
     });
     let mut ws = Ws::open_with(&io, 1024).await;
     ws.join("/").await;
     let large = format!(r#"42["large","{}"]"#, "x".repeat(500_000));
-    let sending = tokio::spawn(async move {
+    let sending = spawn(async move {
         ws.send_all(vec![large; 20]).await;
         ws
     });

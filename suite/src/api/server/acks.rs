@@ -2,30 +2,42 @@
 
 use std::time::Duration;
 
-use sio_tokio::{AckError, EmitError, Socket, SocketId};
-use tokio::time::Instant;
+use sio_driver::{AckError, EmitError, Socket, SocketId};
 
-use crate::common::{Log, Polling, Ws, server, settle, until};
+use crate::api::common::{Log, Polling, Ws, builder, server};
+use crate::api::{Case, list};
+use crate::world::{Instant, settle, spawn, until};
+
+pub(super) const CASES: &[Case] = list![
+    an_answer,
+    nothing_is_sent_before_it_is_awaited,
+    silence,
+    a_client_that_leaves,
+    a_client_that_leaves_while_its_own_handler_asks,
+    an_answer_of_another_type,
+    a_question_that_is_given_up,
+    of_a_broadcast,
+    of_a_broadcast_that_all_answer,
+    of_a_broadcast_to_nobody,
+];
 
 const SECOND: Duration = Duration::from_secs(1);
 
-async fn one(io: &sio_tokio::Server) -> (Ws, Socket) {
+async fn one(io: &sio_driver::Server) -> (Ws, Socket) {
     let ws = Ws::connect(io).await;
     let socket = io.of("/").sockets().into_iter().next_back().expect("it is connected");
     (ws, socket)
 }
 
-#[tokio::test(start_paused = true)]
 async fn an_answer() {
     let io = server();
     let (mut ws, socket) = one(&io).await;
-    let asking = tokio::spawn(async move { socket.emit_with_ack::<(u8, String), _>("q", &("a", 1)).await });
+    let asking = spawn(async move { socket.emit_with_ack::<(u8, String), _>("q", &("a", 1)).await });
     ws.expect(r#"420["q","a",1]"#).await;
     ws.send(r#"430[7,"x"]"#).await;
     assert_eq!(asking.await.unwrap(), Ok((7, "x".into())));
 }
 
-#[tokio::test(start_paused = true)]
 async fn nothing_is_sent_before_it_is_awaited() {
     let io = server();
     let (mut ws, socket) = one(&io).await;
@@ -35,7 +47,6 @@ async fn nothing_is_sent_before_it_is_awaited() {
     ws.expect_silence().await;
 }
 
-#[tokio::test(start_paused = true)]
 async fn silence() {
     let io = server();
     let (mut ws, socket) = one(&io).await;
@@ -46,19 +57,17 @@ async fn silence() {
     // A late answer does no harm, nor does one to a question that nobody asked.
     ws.expect(r#"420["q"]"#).await;
     ws.send_all(["430[1]".to_owned(), "4377[1]".to_owned()]).await;
-    let again =
-        tokio::spawn(async move { socket.emit_with_ack::<u8, _>("q", &()).timeout(Duration::MAX).await });
+    let again = spawn(async move { socket.emit_with_ack::<u8, _>("q", &()).timeout(Duration::MAX).await });
     ws.expect(r#"421["q"]"#).await;
     ws.send("431[2]").await;
     assert_eq!(again.await.unwrap(), Ok(2));
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_client_that_leaves() {
     let io = server();
     for namespace_only in [false, true] {
         let (mut ws, socket) = one(&io).await;
-        let asking = tokio::spawn(async move { socket.emit_with_ack::<u8, _>("q", &()).await });
+        let asking = spawn(async move { socket.emit_with_ack::<u8, _>("q", &()).await });
         let _ = ws.recv().await;
         if namespace_only {
             ws.send("41").await;
@@ -76,7 +85,6 @@ async fn a_client_that_leaves() {
 }
 
 /// The handler that asks keeps the socket busy; it hears of the end all the same.
-#[tokio::test(start_paused = true)]
 async fn a_client_that_leaves_while_its_own_handler_asks() {
     let io = server();
     let log = Log::default();
@@ -94,22 +102,20 @@ async fn a_client_that_leaves_while_its_own_handler_asks() {
     until(|| io.connections() == 0).await;
 }
 
-#[tokio::test(start_paused = true)]
 async fn an_answer_of_another_type() {
     let io = server();
     let (mut ws, socket) = one(&io).await;
-    let asking = tokio::spawn(async move { socket.emit_with_ack::<u8, _>("q", &()).await });
+    let asking = spawn(async move { socket.emit_with_ack::<u8, _>("q", &()).await });
     ws.expect(r#"420["q"]"#).await;
     ws.send(r#"430["seven"]"#).await;
     let error = asking.await.unwrap().unwrap_err();
     assert!(matches!(error, AckError::Data(_)), "{error:?}");
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_question_that_is_given_up() {
     let io = server();
     let (mut ws, socket) = one(&io).await;
-    let asking = tokio::spawn({
+    let asking = spawn({
         let socket = socket.clone();
         async move { socket.emit_with_ack::<u8, _>("q", &()).await }
     });
@@ -119,7 +125,7 @@ async fn a_question_that_is_given_up() {
     ws.send("430[1]").await;
     // Many of them, so that one that is not forgotten would be seen in a heap profile; here it must simply work.
     for id in 1..100 {
-        let asking = tokio::spawn({
+        let asking = spawn({
             let socket = socket.clone();
             async move { socket.emit_with_ack::<u8, _>("q", &()).await }
         });
@@ -133,9 +139,8 @@ async fn a_question_that_is_given_up() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn of_a_broadcast() {
-    let io = sio_tokio::Server::builder().shards(3).build();
+    let io = builder().shards(3).build();
     let mut clients = Vec::new();
     let mut ids = Vec::<SocketId>::new();
     for _ in 0..4 {
@@ -145,7 +150,7 @@ async fn of_a_broadcast() {
             io.of("/").sockets().iter().map(Socket::id).filter(|id| !ids.contains(id)).collect();
         ids.extend(known);
     }
-    let asking = tokio::spawn({
+    let asking = spawn({
         let io = io.clone();
         async move { io.of("/").everyone().emit_with_ack::<u8, _>("q", &1).timeout(SECOND).await }
     });
@@ -166,12 +171,11 @@ async fn of_a_broadcast() {
     assert_eq!(results[2..], [Err(AckError::Disconnected), Err(AckError::Timeout)]);
 }
 
-#[tokio::test(start_paused = true)]
 async fn of_a_broadcast_that_all_answer() {
-    let io = sio_tokio::Server::builder().shards(2).build();
+    let io = builder().shards(2).build();
     let mut ws = Ws::connect(&io).await;
     let polling = Polling::connect(&io).await;
-    let asking = tokio::spawn({
+    let asking = spawn({
         let io = io.clone();
         async move { io.of("/").everyone().emit_with_ack::<u8, _>("q", &()).timeout(60 * SECOND).await }
     });
@@ -185,7 +189,6 @@ async fn of_a_broadcast_that_all_answer() {
     assert!(begun.elapsed() < SECOND, "it does not wait for more");
 }
 
-#[tokio::test(start_paused = true)]
 async fn of_a_broadcast_to_nobody() {
     let io = server();
     let begun = Instant::now();

@@ -1,0 +1,35 @@
+//! The server as its users and its clients see it.
+
+mod acks;
+mod close;
+mod connect;
+mod crowd;
+mod handlers;
+mod http;
+mod log;
+mod order;
+mod panics;
+mod pressure;
+mod rooms;
+mod sockets;
+mod upgrade;
+mod wake;
+
+use crate::api::Case;
+
+pub(super) const CASES: &[&[Case]] = &[
+    acks::CASES,
+    close::CASES,
+    connect::CASES,
+    crowd::CASES,
+    handlers::CASES,
+    http::CASES,
+    log::CASES,
+    order::CASES,
+    panics::CASES,
+    pressure::CASES,
+    rooms::CASES,
+    sockets::CASES,
+    upgrade::CASES,
+    wake::CASES,
+];
