@@ -1,6 +1,5 @@
 //! Runs a client's handlers: those of one namespace one after another, in order.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Waker};
 
@@ -45,8 +44,6 @@ enum Happening {
 enum Route {
     Run(Work),
     Ask(Slot, BoxFuture<()>),
-    /// The event is not for anybody.
-    Unheard(Arc<SocketInner>, Payload),
     /// An event was given up for whose acknowledgement nobody waits.
     GivenUp(Arc<SocketInner>, AckError),
     /// Of interest to the log alone.
@@ -135,14 +132,10 @@ fn route(
         }
         Event::Socket(ClientConnEvent::Event { slot, payload, ack }) => {
             let socket = &state.sockets[index(slot)];
-            match destination(socket, &payload) {
-                Destination::Handlers => {}
-                Destination::Aside => {
-                    let event = ClientConnEvent::Event { slot, payload, ack };
-                    state.machine.put_aside(event, now);
-                    return Route::Done;
-                }
-                Destination::Nowhere => return Route::Unheard(socket.clone(), payload),
+            if !socket.table.get().handles(&payload.name().unwrap_or_default()) {
+                let event = ClientConnEvent::Event { slot, payload, ack };
+                state.machine.put_aside(event, now);
+                return Route::Done;
             }
             Happening::Event { payload, ack }
         }
@@ -182,9 +175,6 @@ impl Route {
                     _ => {}
                 }
             }
-            Self::Unheard(socket, payload) => {
-                tracing::debug!(namespace = %socket.name, event = %payload.name().unwrap_or_default(), "no handler");
-            }
             Self::GivenUp(socket, error) => {
                 tracing::warn!(namespace = %socket.name, %error, "an event was given up");
             }
@@ -213,23 +203,6 @@ fn handle(
 /// Sockets are kept by slot.
 pub(crate) fn index(slot: Slot) -> usize {
     slot.index()
-}
-
-enum Destination {
-    Handlers,
-    Aside,
-    Nowhere,
-}
-
-fn destination(socket: &SocketInner, payload: &Payload) -> Destination {
-    let table = socket.table.get();
-    if table.handles(&payload.name().unwrap_or_default()) {
-        Destination::Handlers
-    } else if socket.receiving.load(Ordering::Acquire) || table.is_empty() {
-        Destination::Aside
-    } else {
-        Destination::Nowhere
-    }
 }
 
 impl Job for Work {

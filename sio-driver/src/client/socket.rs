@@ -388,14 +388,15 @@ impl ClientSocket {
     /// Not for a handler of the same namespace: events wait until a handler has ended, so it would wait for itself. A task that it spawns
     /// may.
     ///
-    /// Events wait for this call, also while the client reconnects; it can be dropped without losing one. If it is never called, the last 1024 are kept, or none if the socket
-    /// has handlers.
+    /// Events wait for this call, also while the client reconnects; it can be dropped without losing one. Until the first call, the last
+    /// 1,024 are kept, of 8 MiB at most ([`missed`](Self::missed) counts the others); from then on all, so go on asking: if too many wait,
+    /// nothing more is read from the server.
     pub async fn recv(&self) -> Option<Incoming> {
         let mut wait = Wait::new(self.core());
         poll_fn(|cx| Incoming::poll(self, &mut wait, cx)).await
     }
 
-    /// [`recv`](Self::recv) as a stream. From this call on, events without a handler wait to be asked for.
+    /// [`recv`](Self::recv) as a stream. From this call on no event is dropped.
     #[must_use]
     pub fn events(&self) -> Events {
         self.receive();

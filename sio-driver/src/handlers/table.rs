@@ -72,11 +72,6 @@ impl<S: Peer> Table<S> {
         !self.any.is_empty() || self.events.contains_key(event)
     }
 
-    /// Whether there is no handler at all.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.any.is_empty() && self.events.is_empty()
-    }
-
     /// Logs that a handler failed, tells the error handlers, and the peer if that is set and it waits under `ack`. Gives `ack` back
     /// if it was not used.
     pub(crate) fn report(&self, socket: &S, error: &Error, ack: Option<u64>) -> Option<u64> {

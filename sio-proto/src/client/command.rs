@@ -115,10 +115,10 @@ impl Client {
 
     /// Keeps an event that came out of [`poll_event`](Self::poll_event) until somebody asks for it by
     /// [`poll_aside`](Self::poll_aside). It counts as one that waits for the application, so that a program that is slow to ask slows the
-    /// server down. But of a namespace where nobody has asked yet, only the last `max_unheard` are kept, at most `max_inbox_bytes`: a
+    /// server down. But of a namespace where nobody has asked yet, only the last `max_unheard` are kept, of `max_unheard_bytes` at most: a
     /// program that never looks is neither stopped nor filled.
     pub fn put_aside(&mut self, event: ClientConnEvent, now: Instant) {
-        self.aside.push(event, self.config.max_unheard, self.config.max_inbox_bytes);
+        self.aside.push(event, self.config.max_unheard, self.config.max_unheard_bytes);
         self.pace(now);
     }
 

@@ -39,6 +39,8 @@ pub struct Config {
     /// How many events of a namespace are kept that were put aside and that nobody has asked for, see
     /// [`put_aside`](super::Client::put_aside); the oldest make room. Default: 1024.
     pub max_unheard: usize,
+    /// How many bytes of them. Default: 8 MiB.
+    pub max_unheard_bytes: usize,
 }
 
 impl Default for Config {
@@ -56,6 +58,7 @@ impl Default for Config {
             max_inbox: 1 << 16,
             max_inbox_bytes: 64 << 20,
             max_unheard: 1024,
+            max_unheard_bytes: 8 << 20,
         }
     }
 }

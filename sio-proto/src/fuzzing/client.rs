@@ -142,6 +142,7 @@ impl World {
             max_inbox: MAX_INBOX,
             max_inbox_bytes: 1000,
             max_unheard: 3,
+            max_unheard_bytes: 1000,
             ..Config::default()
         };
         let mut client = Client::new(config, Seed([how; 32]));

@@ -8,7 +8,8 @@ use crate::common::hand::{Hand, OPEN, brief};
 
 fn bounded(events: usize, bytes: usize) -> (Hand, Slot) {
     let mut hand = Hand::with(|_, config| {
-        (config.max_inbox, config.max_inbox_bytes, config.max_unheard) = (events, bytes, 3);
+        (config.max_inbox, config.max_inbox_bytes) = (events, bytes);
+        (config.max_unheard, config.max_unheard_bytes) = (3, bytes);
     });
     let slot = hand.join(SocketConfig::default());
     (hand, slot)
