@@ -20,6 +20,7 @@ mod net;
 mod run;
 mod world;
 
+use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -35,8 +36,8 @@ use sio_driver::{ClientBuilder, ConnectionError, FromContext, Runtime, ServerBui
 pub use run::{main, run};
 
 /// How long an answer may take before the test fails, and how long the whole test.
-const PATIENCE: Duration = Duration::from_secs(10);
-const END: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
+const END: Duration = Duration::from_secs(120);
 
 /// The adapter of a runtime, under names that are the same for all. Each function should do what a user would.
 pub trait Adapter: 'static {
@@ -81,9 +82,63 @@ pub trait Adapter: 'static {
 pub type Listener<A> = <<A as Adapter>::Runtime as Runtime>::Listener;
 
 /// The rows of the table in the README, and the tests that they rest on: cases over loopback, and files of `api`.
-const FEATURES: &[(&str, &[&str])] = &[("`listen`, `serve`, `connect`", &["loopback::listen_and_connect"])];
+const FEATURES: &[(&str, &[&str])] = &[
+    ("`listen`, `serve`, `connect`", &["loopback::listen_and_connect"]),
+    ("Long-polling", &["loopback::polling"]),
+    ("WebSocket", &["loopback::websocket"]),
+    ("Upgrade to WebSocket", &["loopback::upgrade", "server::upgrade"]),
+    ("Namespaces, `auth`, middlewares", &["loopback::namespaces"]),
+    ("Rooms", &["loopback::rooms"]),
+    ("Reconnection", &["loopback::reconnection"]),
+    ("Heartbeat", &["loopback::heartbeat"]),
+    ("Timeouts of acknowledgements", &["loopback::ack_timeout"]),
+    ("TLS", &["loopback::tls"]),
+    ("Proxies", &["loopback::proxy"]),
+    ("Graceful close", &["loopback::close"]),
+    ("Server: who is let in", &["server::connect"]),
+    ("Server: handlers, what they are given and what they return", &["server::handlers"]),
+    ("Server: the order of events, and handlers that run at once", &["server::order"]),
+    ("Server: handlers that panic", &["server::panics"]),
+    ("Server: acknowledgements, also of broadcasts", &["server::acks"]),
+    ("Server: selections, and what is done to many sockets", &["server::rooms"]),
+    ("Server: data of sockets, middlewares of events, watching what is sent", &["server::sockets"]),
+    ("Server: back-pressure", &["server::pressure"]),
+    ("Server: streams, addresses and idle connections", &["server::http"]),
+    ("Server: the end", &["server::close"]),
+    ("Server: nothing that waits is forgotten", &["server::wake"]),
+    ("Server: many clients, and what is left of them", &["server::crowd"]),
+    ("Server: `tracing` events", &["server::log"]),
+    ("Client: connecting, namespaces, `auth`", &["client::hello", "client::connect"]),
+    ("Client: `emit`, acknowledgements, the buffer, `retries`", &["client::emit"]),
+    ("Client: handlers, `recv`, back-pressure", &["client::receive"]),
+    ("Client: what is told about the connection", &["client::hooks"]),
+    ("Client: servers that come and go, or do not read", &["client::outage"]),
+    ("Client: the end", &["client::close"]),
+    ("Client: nobody who waits is forgotten, and nobody spins", &["client::wake"]),
+];
 
-fn compare_with_readme<A: Adapter>() {}
+/// Compares the table in the README with the tests that there are.
+///
+/// # Panics
+/// If they differ.
+fn compare_with_readme<A: Adapter>() {
+    let over_loopback = run::loopback::<A>().into_iter().map(|(name, _)| format!("loopback::{name}"));
+    let files = api::cases().map(|case| case.file().to_owned());
+    let tested: BTreeSet<String> = over_loopback.chain(files).collect();
+    let mut in_rows: Vec<&str> = FEATURES.iter().flat_map(|(_, tests)| *tests).copied().collect();
+    in_rows.sort_unstable();
+    assert!(tested.iter().eq(&in_rows), "each belongs to one row: {tested:?}, {in_rows:?}");
+    let readme = include_str!("../../README.md");
+    let cells = |line: &'static str| line.split('|').map(str::trim).collect::<Vec<_>>();
+    let mut lines = readme.lines().skip_while(|line| !line.starts_with("| Feature |"));
+    let head = cells(lines.next().expect("a table of features"));
+    let name = format!("`{}`", A::NAME);
+    let column = head.iter().position(|cell| *cell == name).expect("a column for this crate");
+    let rows: Vec<_> = lines.skip(1).take_while(|line| line.starts_with('|')).map(cells).collect();
+    let rows: Vec<_> = rows.iter().map(|row| (row[1], row[column])).collect();
+    let expected: Vec<_> = FEATURES.iter().map(|(title, _)| (*title, "✓")).collect();
+    assert_eq!(rows, expected);
+}
 
 async fn sleep<A: Adapter>(time: Duration) {
     let runtime = A::Runtime::default();

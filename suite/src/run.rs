@@ -23,6 +23,10 @@ const HANGS: Duration = Duration::from_secs(300);
 /// The tests of all adapters, and `own` ones, with the arguments that every test program of cargo takes.
 pub fn main<A: Adapter>(own: &[(&str, fn())]) {
     let arguments = Arguments::from_args();
+    if !arguments.list {
+        // `.ci/counts` reads this.
+        println!("suite of {}", A::NAME);
+    }
     let default_hook = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
         // A panic in a world belongs to its test, which may expect it.

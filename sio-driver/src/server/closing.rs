@@ -25,8 +25,12 @@ pub(crate) struct Closing {
 impl Closing {
     pub(super) fn reach(&self, stage: Stage) {
         self.stage.fetch_max(stage as u8, Ordering::AcqRel);
-        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        waiting.into_iter().for_each(|(_, waker)| waker.wake());
+        let waiting: Vec<_> = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            // Not a new map: it would give keys out again that somebody still holds, who then takes another one's place.
+            waiting.drain().map(|(_, waker)| waker).collect()
+        };
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     pub(crate) fn wait(&self) -> Wait<'_> {
@@ -58,5 +62,38 @@ impl Drop for Wait<'_> {
         if let Some(key) = self.key {
             self.closing.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whatever the order in which they come back after the first stage.
+    #[test]
+    fn everybody_is_told_of_each_stage() {
+        let closing = Closing::default();
+        let counts = [(); 3].map(|()| Arc::new(Count::default()));
+        let mut waits = [(); 3].map(|()| closing.wait());
+        for order in [[0, 1, 2], [2, 0, 1]] {
+            for at in order {
+                assert!(!waits[at].has_reached(Stage::Ended, &counts[at].clone().into()));
+            }
+            closing.reach(Stage::Begun);
+        }
+        assert_eq!(counts.map(|count| count.0.load(Ordering::Relaxed)), [2; 3]);
     }
 }

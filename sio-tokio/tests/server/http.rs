@@ -2,8 +2,6 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
@@ -16,12 +14,9 @@ use hyper_util::service::TowerToHyperService;
 use sio_tokio::{Server, Socket};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
-use tokio_rustls::{TlsAcceptor, TlsConnector, rustls};
 use tower_service::Service as _;
 
-use crate::common::{Log, Ws, builder, connection, server, sid_of, until};
+use crate::common::{Log, Ws, builder, server, sid_of, until};
 
 fn echo(io: &Server) {
     io.of("/").on("ask", async || "answer");

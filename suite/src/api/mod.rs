@@ -27,6 +27,11 @@ impl Case {
     pub(crate) fn name(&self) -> &'static str {
         self.path.strip_prefix(concat!(module_path!(), "::")).unwrap_or(self.path)
     }
+
+    /// Its modules alone.
+    pub(crate) fn file(&self) -> &'static str {
+        self.name().rsplit_once("::").map_or("", |(file, _)| file)
+    }
 }
 
 /// All there are.

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use async_channel::{Receiver, Sender};
 use async_tungstenite::{WebSocketStream, accept_async};
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::StreamExt as _;
 use sio_driver::{Client, ClientBuilder, Instant, Runtime, Server, Transport, serve_connection};
 use tungstenite::Message;
 

@@ -24,7 +24,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::thread::Result as Caught;
@@ -59,6 +59,7 @@ struct Inner {
     /// Held by the task that is being polled.
     turn: Mutex<()>,
     in_parallel: AtomicBool,
+    turns: AtomicUsize,
     /// What the panic hook has heard of.
     panics: Mutex<Vec<String>>,
     collector: Mutex<Option<Collector>>,
@@ -126,6 +127,7 @@ impl World {
             state: Mutex::new(state),
             turn: Mutex::default(),
             in_parallel: AtomicBool::new(false),
+            turns: AtomicUsize::new(0),
             panics: Mutex::default(),
             collector: Mutex::default(),
         }))
@@ -232,10 +234,17 @@ impl World {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many polls there were.
+    pub(crate) fn turns(&self) -> usize {
+        self.0.turns.load(SeqCst)
+    }
+
     /// The turn to be polled.
     fn turn(&self) -> Option<MutexGuard<'_, ()>> {
         let exclusive = !self.0.in_parallel.load(SeqCst);
-        exclusive.then(|| self.0.turn.lock().unwrap_or_else(PoisonError::into_inner))
+        let turn = exclusive.then(|| self.0.turn.lock().unwrap_or_else(PoisonError::into_inner));
+        self.0.turns.fetch_add(1, SeqCst);
+        turn
     }
 
     /// One thing less is going on. If it was the last one, whoever settles is told, or else the clock goes on.

@@ -1,6 +1,5 @@
 //! Streams in memory.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -9,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use async_channel::{Receiver, Sender};
+use bytes::{Buf as _, BytesMut};
 use futures_util::io::{AsyncRead, AsyncWrite};
 
 /// The address of all clients.
@@ -24,7 +24,7 @@ pub(crate) struct Pipe {
 struct Direction(Arc<Mutex<Buffer>>);
 
 struct Buffer {
-    bytes: VecDeque<u8>,
+    bytes: BytesMut,
     limit: usize,
     /// No more bytes come: the writer has closed it, or is gone.
     is_closed: bool,
@@ -38,7 +38,7 @@ struct Buffer {
 pub(crate) fn pipe(limit: usize) -> (Pipe, Pipe) {
     let direction = || {
         Direction(Arc::new(Mutex::new(Buffer {
-            bytes: VecDeque::new(),
+            bytes: BytesMut::new(),
             limit,
             is_closed: false,
             is_deaf: false,
@@ -65,7 +65,7 @@ impl Direction {
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
 
-    fn read(&self, cx: &mut Context<'_>, limit: usize, mut take: impl FnMut(&[u8])) -> Poll<usize> {
+    fn read(&self, cx: &mut Context<'_>, limit: usize, take: impl FnOnce(&[u8])) -> Poll<usize> {
         let (length, writer) = {
             let mut buffer = self.lock();
             if buffer.bytes.is_empty() && limit > 0 {
@@ -76,11 +76,8 @@ impl Direction {
                 return Poll::Pending;
             }
             let length = buffer.bytes.len().min(limit);
-            let (first, second) = buffer.bytes.as_slices();
-            let at = first.len().min(length);
-            take(&first[..at]);
-            take(&second[..length - at]);
-            buffer.bytes.drain(..length);
+            take(&buffer.bytes[..length]);
+            buffer.bytes.advance(length);
             (length, buffer.writer.take())
         };
         writer.into_iter().for_each(Waker::wake);
@@ -98,7 +95,7 @@ impl Direction {
                 buffer.writer = Some(cx.waker().clone());
                 return Poll::Pending;
             }
-            buffer.bytes.extend(&from[..length]);
+            buffer.bytes.extend_from_slice(&from[..length]);
             (length, buffer.reader.take())
         };
         reader.into_iter().for_each(Waker::wake);
@@ -132,12 +129,7 @@ impl fmt::Debug for Pipe {
 
 impl AsyncRead for Pipe {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
-        let (mut at, limit) = (0, into.len());
-        let take = |bytes: &[u8]| {
-            into[at..at + bytes.len()].copy_from_slice(bytes);
-            at += bytes.len();
-        };
-        self.reads.read(cx, limit, take).map(Ok)
+        self.reads.read(cx, into.len(), |bytes| into[..bytes.len()].copy_from_slice(bytes)).map(Ok)
     }
 }
 

@@ -275,8 +275,8 @@ fn block_on<F: Future>(future: F) -> F::Output {
         {
             return output;
         }
-        assert!(begun.elapsed() < Duration::from_secs(20), "it ends");
-        std::thread::park_timeout(Duration::from_secs(20));
+        assert!(begun.elapsed() < Duration::from_secs(60), "it ends");
+        std::thread::park_timeout(Duration::from_secs(60));
     }
 }
 
@@ -302,11 +302,9 @@ async fn other_threads() {
             })
         })
         .collect();
-    let begun = std::time::Instant::now();
     for thread in threads {
         thread.await.unwrap();
     }
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     assert!(log.len() >= 2000);
     // Received elsewhere, too.
     let receiving = thread({

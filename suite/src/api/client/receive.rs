@@ -194,6 +194,7 @@ async fn acknowledgements_by_hand() {
     let mut event = client.recv().await.unwrap();
     net.cut();
     assert!(asked.await.is_err());
+    settle().await;
     until(|| client.is_connected()).await;
     assert_eq!(event.ack(&1), Err(EmitError::Disconnected));
     io.emit("plain", &()).unwrap();
