@@ -29,7 +29,8 @@ async fn recovery() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silence() {
     let (ping_interval, ping_timeout) = (Duration::from_millis(300), Duration::from_millis(200));
-    stories::run(Side::Node, Options { ping_interval, ping_timeout, ..Options::default() }, "silence", None).await;
+    stories::run(Side::Node, Options { ping_interval, ping_timeout, ..Options::default() }, "silence", None)
+        .await;
 }
 
 // --- The odd server --------------------------------------------------------------------------------------------------

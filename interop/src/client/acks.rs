@@ -9,7 +9,6 @@ use tokio::task::yield_now;
 
 use super::common::{LIMIT, Way, ask, id_of, shared, within};
 
-
 pub(crate) async fn have_values(side: Side, way: Way) {
     let client = way.connect(way.builder(shared(side).await.url())).await;
     assert_eq!(ask::<i64>(&client, "sum", &(20, 22)).await, 42);

@@ -1,13 +1,12 @@
 //! Binary both ways, nested.
 
-use bytes::Bytes;
 use crate::lab::{Side, digest, pattern};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sio_driver::{ClientSocket, Data};
 
 use super::common::{Way, ask, collect, id_of, shared};
-
 
 /// Large enough for several reads, small enough for `maxPayload` in base64.
 const SIZE: usize = 300_000;

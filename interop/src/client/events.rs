@@ -10,7 +10,6 @@ use sio_driver::{ClientSocket, Data, Event};
 
 use super::common::{WAYS, Way, ask, bounded, collect, id_of, notes, shared, within};
 
-
 pub(crate) async fn connects(side: Side, way: Way) {
     let lab = shared(side).await;
     let client = way.connect(way.builder(lab.url())).await;

@@ -6,7 +6,6 @@ use sio_driver::{EmitError, Transport};
 
 use super::common::{Watch, Way, ask, notes, shared, within};
 
-
 async fn small(side: Side) -> Lab {
     Lab::start(side, Options { max_http_buffer_size: 1000, ..Options::default() }).await
 }

@@ -11,7 +11,6 @@ use sio_driver::{ConnectError, ConnectionError};
 
 use super::common::{Happened, Watch, Way, ask, collect, cut, id_of, lab, shared, within};
 
-
 fn refusal(error: Option<ConnectionError>) -> ConnectError {
     match error {
         Some(ConnectionError::Refused(refusal)) => refusal,
@@ -116,10 +115,13 @@ pub(crate) async fn ask_again_for_auth(side: Side, way: Way) {
     let lab = lab(side).await;
     let asked = Arc::new(AtomicU32::new(0));
     let (builder, mut watch) = Watch::new(way.builder(format!("{}/admin", lab.url())));
-    let builder = builder.auth_with(move || {
-        let count = asked.fetch_add(1, Ordering::SeqCst) + 1;
-        async move { Ok::<_, sio_driver::Error>(json!({ "token": "secret", "name": format!("time {count}") })) }
-    });
+    let builder =
+        builder.auth_with(move || {
+            let count = asked.fetch_add(1, Ordering::SeqCst) + 1;
+            async move {
+                Ok::<_, sio_driver::Error>(json!({ "token": "secret", "name": format!("time {count}") }))
+            }
+        });
     let client = way.connect(builder).await;
     let (id, _) = watch.connected().await;
     assert_eq!(ask::<String>(&client, "whoami", &()).await, "time 1");

@@ -1,7 +1,7 @@
 //! Connection state recovery, which only node's server has as yet.
 
-use bytes::Bytes;
 use crate::lab::{Lab, Options, Side, pattern};
+use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 

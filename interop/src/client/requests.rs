@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 use super::common::{Watch, Way, ask, cut};
 
-
 async fn logging(side: Side, options: Options) -> Lab {
     Lab::start(side, Options { requests: true, ..options }).await
 }

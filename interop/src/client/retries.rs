@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::common::{Watch, Way, lab, within};
 
-
 /// What became of items, of which each was sent until it was acknowledged, one after another.
 #[derive(Debug)]
 pub(crate) struct Report {

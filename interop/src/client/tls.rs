@@ -5,7 +5,6 @@ use sio_driver::{ConnectionError, Tls, TransportError};
 
 use super::common::{Way, ask, cut, shared, within};
 
-
 const NAMES: [&str; 2] = ["localhost", "127.0.0.1"];
 
 async fn server(side: Side, root: &Authority, names: &[&str], client_root: Option<String>) -> Lab {
