@@ -34,7 +34,15 @@ pub fn program(example: &str) -> &'static str {
         let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".into());
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let build = ["build", "--message-format=json-render-diagnostics", "--workspace", "--examples"];
-        let output = Command::new(cargo)
+        let mut command = Command::new(cargo);
+        // What cargo says of the package under test; build scripts that look at it would be run again, here and the next time.
+        for (name, _) in env::vars_os() {
+            let name = name.to_string_lossy();
+            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+                command.env_remove(&*name);
+            }
+        }
+        let output = command
             .args(build)
             .current_dir(workspace)
             .stderr(Stdio::inherit())
