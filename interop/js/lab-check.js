@@ -139,6 +139,8 @@ async function restart(options) {
   const socket = client("/", options);
   await once(socket, "connect");
   await socket.timeout(5000).emitWithAck("note", "before");
+  // A client whose server dies in the middle of the upgrade only learns of it when the heartbeat is due.
+  await until(() => socket.io.engine.transport.name === options.transports.at(-1));
   const gone = once(socket, "disconnect");
   await tell({ lab: "kill" });
   await gone;

@@ -7,7 +7,8 @@
 //! | | bytes written by hand over HTTP and WebSocket | [`raw`] |
 //! | client | a server that is written twice, once with the official server and once with ours: [`lab`] | [`client`] |
 //! | | a server that does what no server should do: [`odd`]; a CONNECT proxy: [`proxy`] | [`client`] |
-//! | chat | headless Chromium on its page | `js/browser/chat.js`, `tests/browser.rs`, `#[ignore]`d |
+//! | chat | the example's clients in terminals, and its server | [`chat`] |
+//! | | headless Chromium on its page | `js/browser/chat.js`, `tests/browser.rs`, `#[ignore]`d |
 //!
 //! `tests/lab.rs` is the proof that lab, odd server and proxy are right: hand-made bytes, and [`stories`] of the official client.
 //!
@@ -20,6 +21,7 @@
 
 pub mod adapter;
 pub mod app;
+pub mod chat;
 pub mod client;
 pub mod lab;
 pub mod node;
@@ -47,6 +49,13 @@ macro_rules! on {
 
         mod lab {
             interop::stories!(Ours);
+        }
+
+        mod chat {
+            #[test]
+            fn two_people_chat_in_terminals_and_the_server_restarts() {
+                interop::chat::across_a_restart(interop::adapter::Adapter::$adapter);
+            }
         }
 
         /// Our server.

@@ -8,30 +8,14 @@ use std::{
 };
 
 use interop::{
-    node,
+    chat, node,
     target::{KillOnDrop, expect_line},
 };
 
-/// Builds the chat example, starts it on a free port, and gives the address that it prints.
+/// Starts the chat example on a free port, and gives the address that it prints.
 fn chat_server() -> (KillOnDrop, SocketAddr) {
-    let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let build = ["build", "--message-format=json-render-diagnostics", "-p", "sio-tokio", "--example", "chat"];
-    let output = Command::new(cargo)
-        .args(build)
-        .current_dir(workspace)
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("cargo runs");
-    assert!(output.status.success(), "the chat example builds");
     // Started by itself, not by `cargo run`: a child of a child would outlive the test.
-    let program = String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "chat")
-        .find_map(|message| message["executable"].as_str().map(str::to_owned))
-        .expect("cargo names the program");
-    let child = Command::new(program)
+    let child = Command::new(chat::program("chat"))
         .env("HOST", "127.0.0.1")
         .env("PORT", "0")
         .stdin(Stdio::null())

@@ -1,4 +1,4 @@
-//! The chat in a terminal: talks to the server of `examples/chat` of sio-tokio, beside its web page.
+//! The chat in a terminal: talks to the server of `async_std_chat.rs`, beside its web page.
 //!
 //! `cargo run -p sio-async-std --example async_std_chat_client -- Ann lobby http://127.0.0.1:3000`
 //!

@@ -75,6 +75,34 @@
 //! [`Attempt`] where there is one. TLS is rustls, with the cryptography of `ring`: the crate's features choose another one, other
 //! roots, or none.
 //!
+//! # Beside other pages
+//!
+//! hyper can ask the server for what is on its path, and something else for the rest; [`Io`] makes a stream one of hyper's:
+//!
+//! ```no_run
+//! # async fn hello(_: hyper::Request<hyper::body::Incoming>) -> hyper::Response<sio_async_std::Body> { hyper::Response::default() }
+//! # async fn run(io: sio_async_std::Server, listener: async_std::net::TcpListener) -> std::io::Result<()> {
+//! use std::convert::Infallible;
+//! use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+//! use sio_async_std::Io;
+//!
+//! loop {
+//!     let (stream, address) = listener.accept().await?;
+//!     let io = io.clone();
+//!     let task = async move {
+//!         let service = service_fn(async |request: Request<Incoming>| {
+//!             Ok::<_, Infallible>(match io.matches_path(request.uri().path()) {
+//!                 true => io.handle(request, Some(address)).await,
+//!                 false => hello(request).await,
+//!             })
+//!         });
+//!         let _ = http1::Builder::new().serve_connection(Io(stream), service).with_upgrades().await;
+//!     };
+//!     async_std::task::spawn(task);
+//! }
+//! # }
+//! ```
+//!
 //! # Behind TLS
 //!
 //! [`Server::serve_connection`] takes any stream that was accepted elsewhere:
@@ -102,4 +130,4 @@ mod runtime;
 pub use handles::{Client, Server};
 pub use runtime::AsyncStd;
 #[doc(inline)]
-pub use sio_driver::api::*;
+pub use sio_driver::{Io, api::*};

@@ -1,4 +1,4 @@
-//! The chat in a terminal: talks to the server of `examples/chat` of sio-tokio, beside its web page.
+//! The chat in a terminal: talks to the server of `smol_chat.rs`, beside its web page.
 //!
 //! `cargo run -p sio-smol --example smol_chat_client -- Ann lobby http://127.0.0.1:3000`
 //!

@@ -71,6 +71,34 @@
 //! [`Attempt`] where there is one. TLS is rustls, with the cryptography of `ring`: the crate's features choose another one, other
 //! roots, or none.
 //!
+//! # Beside other pages
+//!
+//! hyper can ask the server for what is on its path, and something else for the rest; [`Io`] makes a stream one of hyper's:
+//!
+//! ```no_run
+//! # async fn hello(_: hyper::Request<hyper::body::Incoming>) -> hyper::Response<sio_smol::Body> { hyper::Response::default() }
+//! # async fn run(io: sio_smol::Server, listener: smol::net::TcpListener) -> std::io::Result<()> {
+//! use std::convert::Infallible;
+//! use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+//! use sio_smol::Io;
+//!
+//! loop {
+//!     let (stream, address) = listener.accept().await?;
+//!     let io = io.clone();
+//!     let task = async move {
+//!         let service = service_fn(async |request: Request<Incoming>| {
+//!             Ok::<_, Infallible>(match io.matches_path(request.uri().path()) {
+//!                 true => io.handle(request, Some(address)).await,
+//!                 false => hello(request).await,
+//!             })
+//!         });
+//!         let _ = http1::Builder::new().serve_connection(Io(stream), service).with_upgrades().await;
+//!     };
+//!     smol::spawn(task).detach();
+//! }
+//! # }
+//! ```
+//!
 //! # Behind TLS
 //!
 //! [`Server::serve_connection`] takes any stream that was accepted elsewhere:
@@ -98,4 +126,4 @@ mod runtime;
 pub use handles::{Client, Server};
 pub use runtime::Smol;
 #[doc(inline)]
-pub use sio_driver::api::*;
+pub use sio_driver::{Io, api::*};

@@ -69,10 +69,10 @@ pub(crate) async fn are_cut(side: Side, way: Way) {
 
 /// A network that says nothing: the client finds out by itself.
 pub(crate) async fn stand_still(side: Side, way: Way) {
-    let (ping_interval, ping_timeout) = (Duration::from_millis(500), Duration::from_millis(1500));
+    let (ping_interval, ping_timeout) = (Duration::from_millis(300), Duration::from_millis(900));
     let lab = Lab::start(side, Options { ping_interval, ping_timeout, ..Options::default() }).await;
     let proxy = Proxy::start().await;
-    let builder = way.builder(lab.url()).proxy(proxy.url()).timeout(Duration::from_millis(2500));
+    let builder = way.builder(lab.url()).proxy(proxy.url()).timeout(Duration::from_millis(1200));
     let (builder, mut watch) = Watch::new(builder);
     let client = way.connect(builder).await;
     watch.connected().await;

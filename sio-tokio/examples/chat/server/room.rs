@@ -6,7 +6,8 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use sio_tokio::SocketId;
+
+use crate::sio::SocketId;
 
 const MAX_NAME: usize = 24; // characters
 const MAX_ROOM: usize = 32;
