@@ -42,12 +42,8 @@ pub fn program(example: &str) -> &'static str {
                 command.env_remove(&*name);
             }
         }
-        let output = command
-            .args(build)
-            .current_dir(workspace)
-            .stderr(Stdio::inherit())
-            .output()
-            .expect("cargo runs");
+        let output =
+            command.args(build).current_dir(workspace).stderr(Stdio::inherit()).output().expect("cargo runs");
         assert!(output.status.success(), "the examples build");
         String::from_utf8_lossy(&output.stdout)
             .lines()
