@@ -1,8 +1,8 @@
 //! Socket.IO for async-std: server and client. No tokio is needed, and none runs.
 //!
 //! **async-std is discontinued** ([RUSTSEC-2025-0052](https://rustsec.org/advisories/RUSTSEC-2025-0052)). This crate is for programs
-//! that still are on it, and nothing else of sio depends on it. `sio-smol` has the same names: moving is a matter of the runtime's
-//! own lines.
+//! that still are on it, and nothing else of sio, but its tests, depends on it. `sio-smol` has the same names: moving is a matter of the
+//! runtime's own lines.
 //!
 //! A [`Server`] has [`Namespace`]s, a [`Client`] connects to them, and both have handlers. A handler is an async function whose
 //! parameters say what it needs, in any order, and whose result is the acknowledgement.
