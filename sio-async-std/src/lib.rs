@@ -111,5 +111,6 @@ pub use sio_driver::{
     Peer, Rejection, Room, ServerBuilder, Socket, SocketBuilder, SocketId, State, Str, Transport,
     TransportError, Volatile,
 };
+pub use sio_driver::{Cookie, RefusedRequest, RequestHead, SameSite, Secure};
 #[cfg(feature = "tls")]
 pub use sio_driver::{Tls, TlsError};

@@ -101,7 +101,9 @@ pub use server::{
     AckResponse, Auth, Body, BroadcastWithAck, Handshake, Middleware, Namespace, Operator, Server,
     ServerBuilder, Socket, serve, serve_connection,
 };
+pub use server::{RefusedRequest, RequestHead, Secure};
 pub use sio_proto::engine::{CloseReason, Cors, Overflow, Transport, TransportError};
+pub use sio_proto::engine::{Cookie, SameSite};
 pub use sio_proto::hub::Room;
 pub use sio_proto::server::Delivery;
 pub use sio_proto::socket::payload::DecodeError;

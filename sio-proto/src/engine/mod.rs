@@ -27,6 +27,6 @@ pub use encoded::{Encoded, Frame};
 pub use event::{ChannelId, CloseReason, Event, Hangup, PeerError, SendError, Transmit};
 pub use open::{HandshakeError, Open};
 pub use packet::{Message, Packet, PacketError};
-pub use request::{BadRequest, Head, Refusal, Request, with_cors};
+pub use request::{BadRequest, Head, Refusal, Request, cors_headers, with_cors};
 pub use response::Response;
 pub use session::ServerSession;

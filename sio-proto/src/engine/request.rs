@@ -3,10 +3,11 @@
 //! Nothing here looks at a session, so a server does it before it takes any lock. The order of the checks is the
 //! reference's (B17): transport, origin, session id or method, revision.
 
+use alloc::borrow::Cow;
 use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
 
 use super::config::{Config, Transport};
-use super::origin;
 use super::response::Response;
 use crate::Sid;
 
@@ -108,6 +109,8 @@ pub enum BadRequest {
     TransportHandshake,
     /// `PROTOCOL_MISMATCH`: the session speaks another revision.
     ProtocolMismatch,
+    /// `MIDDLEWARE_FAILURE`: a function of the application's that sees all requests failed.
+    MiddlewareFailure,
 }
 
 impl BadRequest {
@@ -119,6 +122,7 @@ impl BadRequest {
             Self::TransportMismatch => "TRANSPORT_MISMATCH",
             Self::TransportHandshake => "TRANSPORT_HANDSHAKE_ERROR",
             Self::ProtocolMismatch => "PROTOCOL_MISMATCH",
+            Self::MiddlewareFailure => "MIDDLEWARE_FAILURE",
         }
     }
 }
@@ -143,7 +147,7 @@ impl Refusal {
     }
 
     /// What exactly is wrong, by the reference's name, where a code stands for several things: `INVALID_ORIGIN`,
-    /// `TRANSPORT_MISMATCH`, `TRANSPORT_HANDSHAKE_ERROR`, `PROTOCOL_MISMATCH`.
+    /// `TRANSPORT_MISMATCH`, `TRANSPORT_HANDSHAKE_ERROR`, `PROTOCOL_MISMATCH`, `MIDDLEWARE_FAILURE`.
     #[must_use]
     pub const fn context(&self) -> Option<&'static str> {
         match self {
@@ -169,6 +173,14 @@ impl Refusal {
         with_cors(config, head, &mut response);
         response
     }
+}
+
+/// The cross-origin headers of answers that come from elsewhere, such as files.
+#[must_use]
+pub fn cors_headers(config: &Config, head: &Head<'_>) -> Vec<(&'static str, Cow<'static, str>)> {
+    let mut response = Response::new(200);
+    with_cors(config, head, &mut response);
+    response.headers
 }
 
 /// Adds the cross-origin headers to an answer.
