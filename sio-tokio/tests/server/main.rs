@@ -8,6 +8,8 @@ mod connect;
 mod crowd;
 mod handlers;
 mod http;
+mod http_admission;
+mod http_answers;
 mod order;
 mod panics;
 mod pressure;
