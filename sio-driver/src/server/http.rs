@@ -16,7 +16,7 @@ use http_body_util::{BodyExt as _, Full};
 use sio_proto::Sid;
 use sio_proto::engine::{
     BadRequest, ChannelId, Hangup, Refusal, Request as EngineRequest, Response as EngineResponse, Transmit,
-    cors_headers, with_cors,
+    cors_headers, payload, with_cors,
 };
 use sio_proto::server::{Admission, ConnId};
 use tracing::Instrument as _;
@@ -24,6 +24,7 @@ use tracing::Instrument as _;
 use crate::server::front::{self, RequestHead, Turned};
 use crate::server::shard::{ConnState, Shard};
 use crate::server::{Handshake, Shared, pump};
+use crate::wakers::yield_now;
 
 /// The body of an answer.
 pub type Body = Full<Bytes>;
@@ -136,7 +137,7 @@ where
         Admission::Poll(channel) => poll(Channel { shard, conn, channel }).await,
         Admission::Post(channel) => {
             let body = pin!(body);
-            post(Channel { shard, conn, channel }, body, config, head.content_length)
+            post(Channel { shard, conn, channel }, body, &server.config, head.content_length)
                 .await
                 .map_err(Turned::Refused)?
         }
@@ -196,14 +197,15 @@ async fn poll(channel: Channel) -> EngineResponse {
 async fn post<B>(
     channel: Channel,
     body: Pin<&mut B>,
-    config: &sio_proto::engine::Config,
+    config: &sio_proto::server::Config,
     declared: Option<u64>,
 ) -> Result<EngineResponse, Refusal>
 where
     B: HttpBody,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let limit = config.max_http_buffer_size;
+    let limit = config.engine.max_http_buffer_size;
+    let packets = config.max_inbox;
     let shard = channel.shard.clone();
     let conn = channel.conn;
     // Both the declared length and what really comes count (B46).
@@ -234,7 +236,7 @@ where
         }
     })
     .await;
-    let body = match collected {
+    let mut body = match collected {
         Some(Ok(Some(body))) => body,
         Some(Ok(None)) => {
             let now = shard.now();
@@ -246,23 +248,56 @@ where
         }
         None => return Err(Refusal::SessionUnknown),
     };
-    let now = shard.now();
-    let (response, dispatcher) = {
-        let mut locked = shard.lock();
-        let (response, fault) = locked.machine.handle_body(channel.channel, body, now);
-        if let Err(error) = fault {
-            tracing::debug!(?conn, %error, "client broke the protocol");
+    // A body can have very many packets: it is taken in parts, as the application gets on.
+    loop {
+        let (part, rest) = payload::cut(body, packets);
+        let now = shard.now();
+        let (response, dispatcher) = {
+            let mut locked = shard.lock();
+            let (response, fault) = if rest.is_some() {
+                let (response, fault) = locked.machine.handle_part(channel.channel, part, now);
+                (response.map(Ok), fault)
+            } else {
+                let (response, fault) = locked.machine.handle_body(channel.channel, part, now);
+                (Some(response), fault)
+            };
+            if let Err(error) = fault {
+                tracing::debug!(?conn, %error, "client broke the protocol");
+            }
+            (response, locked.claim(conn))
+        };
+        // Handlers that need not wait run here; the others go on in a task, and the answer does not wait for them.
+        if let Some(mut dispatcher) = dispatcher {
+            let done = poll_fn(|cx| Poll::Ready(dispatcher.poll(cx).is_ready())).await;
+            if !done {
+                shard.host().spawn(Box::pin(dispatcher));
+            }
         }
-        (response, locked.claim(conn))
-    };
-    // Handlers that need not wait run here; the others go on in a task, and the answer does not wait for them.
-    if let Some(mut dispatcher) = dispatcher {
-        let done = poll_fn(|cx| Poll::Ready(dispatcher.poll(cx).is_ready())).await;
-        if !done {
-            shard.host().spawn(Box::pin(dispatcher));
+        match (response, rest) {
+            (Some(response), _) => return response,
+            (None, Some(rest)) if room(&channel).await => body = rest,
+            _ => return Err(Refusal::SessionUnknown),
         }
     }
-    response
+}
+
+/// Waits until the application has caught up. Not if the session has ended.
+async fn room(channel: &Channel) -> bool {
+    yield_now().await;
+    poll_fn(|cx| {
+        let mut locked = channel.shard.lock();
+        if locked.machine.is_ending(channel.channel) {
+            return Poll::Ready(false);
+        }
+        if locked.machine.wants_read(channel.conn) {
+            return Poll::Ready(true);
+        }
+        if let Some(conn) = locked.conns.get_mut(channel.conn) {
+            conn.register(channel.channel, cx.waker());
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// `None` if there are more than `limit` bytes.

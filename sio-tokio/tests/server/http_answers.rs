@@ -1,11 +1,13 @@
 //! What is in the answers: headers, cookies, files; and how they are packed.
 
 use std::fs;
+use std::sync::Arc;
 
 use http::{HeaderValue, Request};
-use sio_tokio::{Cookie, Cors, SameSite, Secure, Server, Socket};
+use sio_tokio::{Cookie, Cors, Data, SameSite, Secure, Server, Socket};
+use tokio::sync::Semaphore;
 
-use crate::common::{Log, Polling, Ws, builder, server, sid_of, until};
+use crate::common::{Log, Polling, Ws, builder, server, settle, sid_of, until};
 use crate::http_admission::{POLLING, WEBSOCKET, send, websocket};
 
 #[tokio::test]
@@ -309,4 +311,48 @@ async fn what_is_known_of_a_handshake() {
     let _ = Ws::connect(&io).await;
     until(|| log.len() == 4).await;
     assert!(log.take()[3].starts_with("false false"));
+}
+
+/// One body can hold more events than may wait: the answer comes when the last of them has its place.
+#[tokio::test]
+async fn a_body_of_very_many_events_is_taken_in_turns() {
+    let turns = Arc::new(Semaphore::new(0));
+    let io = builder().max_inbox(10).build();
+    let log = Log::default();
+    let (seen, gate) = (log.clone(), turns.clone());
+    io.of("/").on("n", move |Data(number): Data<u32>| {
+        let (seen, gate) = (seen.clone(), gate.clone());
+        async move {
+            gate.acquire().await.unwrap().forget();
+            seen.push(number.to_string());
+        }
+    });
+    let session = Polling::connect(&io).await;
+    let events: Vec<_> = (0..1000).map(|number| format!(r#"42["n",{number}]"#)).collect();
+    let posting = tokio::spawn({
+        let session = session.clone();
+        async move { session.post(&events.join(" ")).await }
+    });
+    for count in [0, 100, 900] {
+        turns.add_permits(count - log.len());
+        until(|| log.len() == count).await;
+        settle().await;
+        assert!(!posting.is_finished(), "{count} are handled");
+    }
+    turns.add_permits(100);
+    until(|| log.len() == 1000).await;
+    posting.await.unwrap();
+    assert!(log.take().into_iter().enumerate().all(|(at, number)| number == at.to_string()));
+
+    // A session that ends does not leave its body behind.
+    let events: Vec<_> = (0..1000).map(|number| format!(r#"42["n",{number}]"#)).collect();
+    let posting = session.request("POST", events.join("\x1e"));
+    let ending = async {
+        settle().await;
+        io.of("/").everyone().disconnect_sockets(true);
+    };
+    let ((status, _), ()) = tokio::join!(posting, ending);
+    assert!([200, 400].contains(&status));
+    turns.add_permits(1000);
+    until(|| io.connections() == 0).await;
 }

@@ -1,13 +1,13 @@
 //! Packs bodies, a piece at a time.
 
-use std::future::poll_fn;
 use std::io::{self, Write};
-use std::task::Poll;
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use sio_proto::engine::Coding;
+
+use crate::wakers::yield_now;
 
 /// So much is packed before other tasks get their turn.
 const PIECE: usize = 64 << 10;
@@ -40,22 +40,11 @@ async fn write(encoder: &mut impl Write, body: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
 #[cfg(test)]
 mod tests {
+    use std::future::Future as _;
     use std::io::Read as _;
-    use std::task::{Context, Waker};
+    use std::task::{Context, Poll, Waker};
 
     use flate2::read::{GzDecoder, ZlibDecoder};
 
