@@ -237,6 +237,8 @@ fn the_client_files() {
                 let packed = fetch(addr, "GET", &target, "Accept-Encoding: gzip\r\n", b"");
                 assert_eq!(packed.header("content-encoding"), Some("gzip"));
                 assert!(packed.body.len() < content.len() / 2);
+                let head = fetch(addr, "HEAD", &target, "", b"");
+                assert_eq!((head.status, head.header("etag")), (200, Some(tag)));
             }
             count += 1;
         }

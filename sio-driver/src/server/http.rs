@@ -61,7 +61,7 @@ where
             if request.engine_head().upgrade {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            (response, false)
+            (*response, false)
         }
         Err(Turned::Refused(refusal)) => {
             server.front.report(&request, &refusal);

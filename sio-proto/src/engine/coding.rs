@@ -62,7 +62,8 @@ fn weight(parameters: &str) -> u16 {
     let Some(first) = parameters.next() else { return 1000 };
     let value = first.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
     let Some((_, value)) = value else { return 0 };
-    let (whole, rest) = value.trim().split_once('.').unwrap_or((value.trim(), ""));
+    let value = value.trim();
+    let (whole, rest) = value.split_once('.').unwrap_or((value, ""));
     if rest.len() > 3 || !rest.bytes().all(|byte| byte.is_ascii_digit()) {
         return 0;
     }

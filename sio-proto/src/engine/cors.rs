@@ -35,7 +35,9 @@ pub struct Cors {
 
 /// Rules of its own for each request.
 #[derive(Clone)]
-struct Chooser(Arc<dyn Fn(&Head<'_>) -> Option<Cors> + Send + Sync>);
+struct Chooser(Arc<Choose>);
+
+type Choose = dyn Fn(&Head<'_>) -> Option<Cors> + Send + Sync;
 
 impl fmt::Debug for Chooser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

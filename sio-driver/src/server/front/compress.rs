@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn long_bodies_leave_others_their_turn() {
-        let body: Vec<u8> = (0..5 * PIECE as u64).map(|i| (i * i >> 7) as u8).collect();
+        let body: Vec<u8> = (0..5 * PIECE as u64).map(|i| ((i * i) >> 7) as u8).collect();
         for coding in [Coding::Gzip, Coding::Deflate] {
             let mut packing = std::pin::pin!(pack(&body, coding));
             let mut turns = 1;

@@ -27,7 +27,7 @@ pub(crate) struct Hooks {
 /// How a hook turned a request away.
 pub(crate) enum Turned {
     /// With an answer of its own.
-    Answered(Response<Body>),
+    Answered(Box<Response<Body>>),
     Refused(Refusal),
 }
 
@@ -37,7 +37,7 @@ impl Hooks {
         for hook in &self.request {
             match run(hook, request).await {
                 Some(Ok(())) => {}
-                Some(Err(answer)) => return Err(Turned::Answered(answer)),
+                Some(Err(answer)) => return Err(Turned::Answered(Box::new(answer))),
                 None => return Err(Turned::Refused(Refusal::BadRequest(BadRequest::MiddlewareFailure))),
             }
         }
