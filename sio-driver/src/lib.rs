@@ -111,7 +111,9 @@ pub use server::{
     AckResponse, Auth, Body, BroadcastWithAck, Handshake, IntoRooms, Middleware, Namespace, Operator, Server,
     ServerBuilder, Socket, SocketData, serve, serve_connection,
 };
+pub use server::{RefusedRequest, RequestHead, Secure};
 pub use sio_proto::engine::{CloseReason, Cors, Overflow, Transport, TransportError};
+pub use sio_proto::engine::{Cookie, SameSite};
 pub use sio_proto::hub::Room;
 pub use sio_proto::server::Delivery;
 pub use sio_proto::socket::payload::DecodeError;

@@ -161,7 +161,9 @@ fn serve(shared: &Arc<Shared>, stream: TcpStream) {
 /// Decides on a request by its head.
 fn admit(shared: &Shared, request: &HttpRequest) -> Result<(), ErrorResponse> {
     let (method, query) = (request.method().as_str(), request.uri().query().unwrap_or_default());
-    let head = engine::Head { method, query, upgrade: true, ..engine::Head::default() };
+    let header = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or("not text"));
+    let (host, origin) = (header("host"), header("origin"));
+    let head = engine::Head { method, query, host, origin, upgrade: true, ..engine::Head::default() };
     let refusal = match Request::parse(&shared.config, &head) {
         _ if !shared.config.matches_path(request.uri().path()) => Refusal::TransportUnknown,
         Ok(Request::WebSocket(None)) => return Ok(()),

@@ -101,6 +101,8 @@ const FEATURES: &[(&str, &[&str])] = &[
     ("Server: handlers that panic", &["server::panics"]),
     ("Server: acknowledgements, also of broadcasts", &["server::acks"]),
     ("Server: selections, and what is done to many sockets", &["server::rooms"]),
+    ("Server: requests, origins, `allow_request`, limits of connections", &["server::http_admission"]),
+    ("Server: answers, cookie, cross-origin headers, compression, client files", &["server::http_answers"]),
     ("Server: data of sockets, middlewares of events, watching what is sent", &["server::sockets"]),
     ("Server: back-pressure", &["server::pressure"]),
     ("Server: streams, addresses and idle connections", &["server::http"]),

@@ -11,6 +11,7 @@ use sio_proto::server::Config;
 
 use crate::handlers::States;
 use crate::runtime::Runtime;
+use crate::server::front::Front;
 use crate::server::host::Host;
 use crate::server::shard::Shard;
 use crate::server::{Server, Shared};
@@ -18,7 +19,8 @@ use crate::server::{Server, Shared};
 /// Settings of a server. `S` is the type that `build` gives: the server of the runtime's crate.
 pub struct ServerBuilder<S = Server> {
     host: Arc<dyn Host>,
-    engine: engine::Config,
+    pub(super) engine: engine::Config,
+    pub(super) front: Front,
     config: Config,
     shards: usize,
     state: States,
@@ -38,6 +40,7 @@ impl<S: From<Server>> ServerBuilder<S> {
         Self {
             host: Arc::new(runtime),
             engine: engine::Config::default(),
+            front: Front::default(),
             config: Config::default(),
             shards: std::thread::available_parallelism().map_or(1, usize::from).min(64),
             state: States::default(),
@@ -150,7 +153,8 @@ impl<S: From<Server>> ServerBuilder<S> {
         self
     }
 
-    /// Cross-origin rules. Default: none, so browsers allow pages of the server's own origin only.
+    /// Cross-origin rules. Default: none, so pages of the server's own origin only are served. See also
+    /// [`check_origin`](Self::check_origin).
     #[must_use]
     pub fn cors(mut self, cors: Cors) -> Self {
         self.engine.cors = Some(cors);
@@ -182,7 +186,7 @@ impl<S: From<Server>> ServerBuilder<S> {
     #[must_use]
     pub fn build(self) -> S {
         assert!((1..=256).contains(&self.shards), "a server has 1 to 256 shards");
-        let Self { host, engine, config, shards, state, .. } = self;
+        let Self { host, engine, front, config, shards, state, .. } = self;
         let mut config = config;
         config.engine = Arc::new(engine);
         let shared = Arc::new_cyclic(|shared| {
@@ -193,7 +197,7 @@ impl<S: From<Server>> ServerBuilder<S> {
                 getrandom::fill(&mut seed).expect("the operating system gives randomness");
                 Shard::new(config, Seed(seed), host.clone(), shared.clone())
             };
-            Shared::new(Arc::new(config.clone()), state, (0..shards).map(shard).collect())
+            Shared::new(Arc::new(config.clone()), state, front, (0..shards).map(shard).collect())
         });
         let server = Server::from_shared(shared);
         let _ = server.of("/");

@@ -1,5 +1,6 @@
 //! One entry for all HTTP requests, whoever accepted them.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -9,20 +10,21 @@ use std::task::Poll;
 
 use bytes::{Buf, Bytes};
 use http::header::{self, HeaderValue};
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+use http::{Extensions, HeaderMap, HeaderName, Request, Response, StatusCode};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt as _, Full};
 use sio_proto::Sid;
 use sio_proto::engine::{
-    BadRequest, ChannelId, Hangup, Head, Refusal, Request as EngineRequest, Response as EngineResponse,
-    Transmit, with_cors,
+    BadRequest, ChannelId, Hangup, Refusal, Request as EngineRequest, Response as EngineResponse, Transmit,
+    cors_headers, payload, with_cors,
 };
 use sio_proto::server::{Admission, ConnId};
 use tracing::Instrument as _;
 
+use crate::server::front::{self, RequestHead, Turned};
 use crate::server::shard::{ConnState, Shard};
 use crate::server::{Handshake, Shared, pump};
+use crate::wakers::yield_now;
 
 /// The body of an answer.
 pub type Body = Full<Bytes>;
@@ -50,33 +52,74 @@ where
     B: HttpBody,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let config = server.config.engine.clone();
-    let (mut parts, body) = request.into_parts();
-    let upgrade = std::mem::take(&mut parts.extensions);
-    let Parts { method, uri, headers, .. } = &parts;
-    let head = head(method.as_str(), uri.query().unwrap_or_default(), headers);
-    if let Some(preflight) = EngineRequest::preflight(&config, &head) {
-        return respond(preflight);
+    let (parts, body) = request.into_parts();
+    let (request, extensions) = RequestHead::new(parts, remote_addr);
+    let request = Arc::new(request);
+    let (mut response, initial) = match decide(&server, &request, extensions, body).await {
+        Ok(answered) => answered,
+        Err(Turned::Answered(mut response)) => {
+            if request.engine_head().upgrade {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            (*response, false)
+        }
+        Err(Turned::Refused(refusal)) => {
+            server.front.report(&request, &refusal);
+            (respond(refusal.response(&server.config.engine, &request.engine_head())), false)
+        }
+    };
+    server.front.add_headers(response.headers_mut(), &request, initial);
+    response
+}
+
+/// The answer, and whether it opens a session.
+async fn decide<B>(
+    server: &Arc<Shared>,
+    request: &Arc<RequestHead>,
+    upgrade: Extensions,
+    body: B,
+) -> Result<(Response<Body>, bool), Turned>
+where
+    B: HttpBody,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let config = &server.config.engine;
+    let front = &server.front;
+    let head = request.engine_head();
+    if let Some(preflight) = EngineRequest::preflight(config, &head) {
+        return Ok((respond(preflight), false));
     }
-    let refuse = |refusal: Refusal| {
-        tracing::debug!(%refusal, code = refusal.code(), %method, "request refused");
-        respond(refusal.response(&config, &head))
-    };
-    let parsed = match EngineRequest::parse(&config, &head) {
-        Ok(parsed) => parsed,
-        Err(refusal) => return refuse(refusal),
-    };
+    if let Some(mut file) = front.files.answer(&config.path, request) {
+        add_headers(file.headers_mut(), cors_headers(config, &head));
+        return Ok((file, false));
+    }
+    front.hooks.pass(request).await?;
+    let refused = |refusal| Err(Turned::Refused(refusal));
+    let parsed = EngineRequest::parse(config, &head);
+    let is_new = matches!(
+        parsed,
+        Ok(EngineRequest::Handshake | EngineRequest::WebSocket(None))
+            | Err(Refusal::UnsupportedProtocolVersion)
+    );
+    let mut permit = None;
+    if is_new {
+        // Those who are being decided about count as well.
+        permit = front.gate.enter(request.remote_addr).map_err(Turned::Refused)?;
+        // B17: before the revision is looked at.
+        front.hooks.allow(request).await.map_err(Turned::Refused)?;
+    }
+    let parsed = parsed.map_err(Turned::Refused)?;
     let sid = match parsed {
         EngineRequest::Poll(sid) | EngineRequest::Post(sid) | EngineRequest::Misdirected(sid, _) => Some(sid),
         EngineRequest::WebSocket(sid) => sid,
         _ => None,
     };
-    let Some(shard) = server.shard(sid) else { return refuse(Refusal::SessionUnknown) };
+    let Some(shard) = server.shard(sid) else { return refused(Refusal::SessionUnknown) };
     let shard = shard.clone();
-    let handshake = || Arc::new(Handshake::new(uri, headers, remote_addr));
-    let is_new = matches!(parsed, EngineRequest::Handshake);
+    let handshake = || Arc::new(Handshake::new(request));
+    let is_poll = matches!(parsed, EngineRequest::Handshake);
     let (admission, conn) = {
-        let handshake = is_new.then(handshake);
+        let handshake = is_poll.then(handshake);
         let now = shard.now();
         let mut locked = shard.lock();
         let admission = locked.machine.handle_request(parsed, head.content_type, now);
@@ -85,60 +128,35 @@ where
             _ => None,
         };
         if let (Some(conn), Some(handshake)) = (conn, handshake) {
-            tracing::debug!(?conn, transport = "polling", ?remote_addr, "session opened");
-            locked.conns.insert(conn, ConnState::new(handshake));
+            tracing::debug!(?conn, transport = "polling", remote_addr = ?request.remote_addr, "session opened");
+            locked.conns.insert(conn, ConnState::new(handshake, permit.take()));
         }
         (admission, conn.unwrap_or_default())
     };
-    let answer = match admission {
-        Err(refusal) => Err(refusal),
-        Ok(Admission::Poll(channel)) => Ok(poll(Channel { shard, conn, channel }).await),
-        Ok(Admission::Post(channel)) => {
+    let mut answer = match admission.map_err(Turned::Refused)? {
+        Admission::Poll(channel) => poll(Channel { shard, conn, channel }).await,
+        Admission::Post(channel) => {
             let body = pin!(body);
-            post(Channel { shard, conn, channel }, body, &config, head.content_length).await
+            post(Channel { shard, conn, channel }, body, &server.config, head.content_length)
+                .await
+                .map_err(Turned::Refused)?
         }
-        Ok(Admission::WebSocket) => {
-            let Some(key) = websocket_key(headers) else {
-                return refuse(Refusal::BadRequest(BadRequest::TransportHandshake));
+        Admission::WebSocket => {
+            let Some(key) = websocket_key(&request.headers) else {
+                return refused(Refusal::BadRequest(BadRequest::TransportHandshake));
             };
             let mut request = Request::new(());
             *request.extensions_mut() = upgrade;
             let upgrade = hyper::upgrade::on(&mut request);
-            let task = pump::upgraded(server.clone(), shard.clone(), sid, upgrade, handshake());
+            let task = pump::upgraded(server.clone(), shard.clone(), sid, upgrade, handshake(), permit);
             shard.host().spawn(Box::pin(task));
-            return switching_protocols(key);
+            return Ok((switching_protocols(key), is_new));
         }
-        Ok(_) => Err(Refusal::SessionUnknown),
+        _ => return refused(Refusal::SessionUnknown),
     };
-    match answer {
-        Ok(mut response) => {
-            with_cors(&config, &head, &mut response);
-            respond(response)
-        }
-        Err(refusal) => refuse(refusal),
-    }
-}
-
-fn head<'a>(method: &'a str, query: &'a str, headers: &'a HeaderMap) -> Head<'a> {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let is_token = |name: HeaderName, token: &str| {
-        let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
-    };
-    // Bytes above ASCII are legal in a header, and such an origin is simply not one that is allowed by name.
-    let is_malformed = |value: &HeaderValue| {
-        value.as_bytes().iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f)
-    };
-    Head {
-        method,
-        query,
-        origin: text(header::ORIGIN),
-        malformed_origin: headers.get(header::ORIGIN).is_some_and(is_malformed),
-        upgrade: is_token(header::CONNECTION, "upgrade") && is_token(header::UPGRADE, "websocket"),
-        content_type: text(header::CONTENT_TYPE),
-        content_length: text(header::CONTENT_LENGTH).and_then(|value| value.parse().ok()),
-        requested_headers: text(header::ACCESS_CONTROL_REQUEST_HEADERS),
-    }
+    with_cors(config, &head, &mut answer);
+    front::pack(&mut answer, config, request).await;
+    Ok((respond(answer), is_new))
 }
 
 /// A request's channel. Dropped before it is done with, it is hung up: the client went away.
@@ -179,14 +197,15 @@ async fn poll(channel: Channel) -> EngineResponse {
 async fn post<B>(
     channel: Channel,
     body: Pin<&mut B>,
-    config: &sio_proto::engine::Config,
+    config: &sio_proto::server::Config,
     declared: Option<u64>,
 ) -> Result<EngineResponse, Refusal>
 where
     B: HttpBody,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let limit = config.max_http_buffer_size;
+    let limit = config.engine.max_http_buffer_size;
+    let packets = config.max_inbox;
     let shard = channel.shard.clone();
     let conn = channel.conn;
     // Both the declared length and what really comes count (B46).
@@ -217,7 +236,7 @@ where
         }
     })
     .await;
-    let body = match collected {
+    let mut body = match collected {
         Some(Ok(Some(body))) => body,
         Some(Ok(None)) => {
             let now = shard.now();
@@ -229,23 +248,56 @@ where
         }
         None => return Err(Refusal::SessionUnknown),
     };
-    let now = shard.now();
-    let (response, dispatcher) = {
-        let mut locked = shard.lock();
-        let (response, fault) = locked.machine.handle_body(channel.channel, body, now);
-        if let Err(error) = fault {
-            tracing::debug!(?conn, %error, "client broke the protocol");
+    // A body can have very many packets: it is taken in parts, as the application gets on.
+    loop {
+        let (part, rest) = payload::cut(body, packets);
+        let now = shard.now();
+        let (response, dispatcher) = {
+            let mut locked = shard.lock();
+            let (response, fault) = if rest.is_some() {
+                let (response, fault) = locked.machine.handle_part(channel.channel, part, now);
+                (response.map(Ok), fault)
+            } else {
+                let (response, fault) = locked.machine.handle_body(channel.channel, part, now);
+                (Some(response), fault)
+            };
+            if let Err(error) = fault {
+                tracing::debug!(?conn, %error, "client broke the protocol");
+            }
+            (response, locked.claim(conn))
+        };
+        // Handlers that need not wait run here; the others go on in a task, and the answer does not wait for them.
+        if let Some(mut dispatcher) = dispatcher {
+            let done = poll_fn(|cx| Poll::Ready(dispatcher.poll(cx).is_ready())).await;
+            if !done {
+                shard.host().spawn(Box::pin(dispatcher));
+            }
         }
-        (response, locked.claim(conn))
-    };
-    // Handlers that need not wait run here; the others go on in a task, and the answer does not wait for them.
-    if let Some(mut dispatcher) = dispatcher {
-        let done = poll_fn(|cx| Poll::Ready(dispatcher.poll(cx).is_ready())).await;
-        if !done {
-            shard.host().spawn(Box::pin(dispatcher));
+        match (response, rest) {
+            (Some(response), _) => return response,
+            (None, Some(rest)) if room(&channel).await => body = rest,
+            _ => return Err(Refusal::SessionUnknown),
         }
     }
-    response
+}
+
+/// Waits until the application has caught up. Not if the session has ended.
+async fn room(channel: &Channel) -> bool {
+    yield_now().await;
+    poll_fn(|cx| {
+        let mut locked = channel.shard.lock();
+        if locked.machine.is_ending(channel.channel) {
+            return Poll::Ready(false);
+        }
+        if locked.machine.wants_read(channel.conn) {
+            return Poll::Ready(true);
+        }
+        if let Some(conn) = locked.conns.get_mut(channel.conn) {
+            conn.register(channel.channel, cx.waker());
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// `None` if there are more than `limit` bytes.
@@ -298,15 +350,20 @@ fn respond(answer: EngineResponse) -> Response<Body> {
     let mut response = Response::new(Body::new(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    for (name, value) in answer.headers {
-        if let Ok(value) = HeaderValue::try_from(value.as_ref()) {
-            headers.append(HeaderName::from_static(name), value);
-        }
-    }
+    add_headers(headers, answer.headers);
     if answer.close {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// A value that no header may have is left out: nothing can put a line break into the head.
+fn add_headers(headers: &mut HeaderMap, added: Vec<(&'static str, Cow<'static, str>)>) {
+    for (name, value) in added {
+        if let Ok(value) = HeaderValue::try_from(value.as_ref()) {
+            headers.append(HeaderName::from_static(name), value);
+        }
+    }
 }
 
 /// Whether a request is one for this server.

@@ -6,6 +6,7 @@ mod closing;
 mod data;
 mod dispatch;
 mod extract;
+mod front;
 mod handshake;
 mod host;
 mod http;
@@ -37,12 +38,14 @@ use crate::error::EmitError;
 use crate::handlers::{Emits, States};
 use crate::wakers::enlist;
 use closing::{Closing, Stage};
+use front::Front;
 use shard::Shard;
 
 pub use acks::{AckResponse, BroadcastWithAck};
 pub use builder::ServerBuilder;
 pub use data::SocketData;
 pub use extract::Auth;
+pub use front::{RefusedRequest, RequestHead, Secure};
 pub use handshake::Handshake;
 pub use http::Body;
 pub use middleware::Middleware;
@@ -56,6 +59,7 @@ pub use socket::Socket;
 pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
     pub(crate) state: States,
+    pub(crate) front: Front,
     shards: Arc<[Arc<Shard>]>,
     next_shard: AtomicUsize,
     /// In the order of their ids, which are the same in every shard. Taken while a shard is locked, so not the other way round.
@@ -66,10 +70,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    fn new(config: Arc<Config>, state: States, shards: Arc<[Arc<Shard>]>) -> Self {
+    fn new(config: Arc<Config>, state: States, front: Front, shards: Arc<[Arc<Shard>]>) -> Self {
         Self {
             config,
             state,
+            front,
             shards,
             next_shard: AtomicUsize::new(0),
             namespaces: RwLock::default(),

@@ -19,6 +19,7 @@ use tungstenite::protocol::Role;
 
 use crate::io::Io;
 use crate::server::dispatch::Dispatcher;
+use crate::server::front::Permit;
 use crate::server::shard::{ConnState, Shard};
 use crate::server::{Handshake, Shared};
 use crate::websocket::{self, WRITE_BATCH, Wire};
@@ -35,12 +36,13 @@ pub(crate) async fn upgraded(
     sid: Option<Sid>,
     upgrade: OnUpgrade,
     handshake: Arc<Handshake>,
+    permit: Option<Permit>,
 ) {
     let stream = match upgrade.await {
         Ok(stream) => stream,
         Err(error) => return tracing::debug!(%error, "websocket handshake was not completed"),
     };
-    let (conn, channel, max_message) = match open(&shard, sid, handshake) {
+    let (conn, channel, max_message) = match open(&shard, sid, handshake, permit) {
         Ok(opened) => opened,
         Err(refusal) => {
             tracing::debug!(%refusal, "websocket refused after its handshake");
@@ -59,6 +61,7 @@ fn open(
     shard: &Shard,
     sid: Option<Sid>,
     handshake: Arc<Handshake>,
+    permit: Option<Permit>,
 ) -> Result<(ConnId, ChannelId, usize), Refusal> {
     let now = shard.now();
     let mut locked = shard.lock();
@@ -70,7 +73,7 @@ fn open(
         state.pump = Some(channel);
     } else {
         tracing::debug!(?conn, transport = "websocket", remote_addr = ?handshake.remote_addr, "session opened");
-        let mut state = ConnState::new(handshake);
+        let mut state = ConnState::new(handshake, permit);
         state.pump = Some(channel);
         locked.conns.insert(conn, state);
     }

@@ -23,8 +23,6 @@ use crate::server::{Server, Shared};
 
 /// How long to wait after `accept` failed for want of resources, such as file descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
-/// How long a client may take to send a request's head.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Accepts connections and serves them, until the server is closed.
 ///
@@ -96,7 +94,7 @@ async fn connection<R: Runtime, S>(
     let mut http = Box::pin(
         http1::Builder::new()
             .timer(HyperTimer::new(runtime))
-            .header_read_timeout(HEADER_TIMEOUT)
+            .header_read_timeout(shared.front.header_read_timeout.0)
             .max_buf_size(64 << 10)
             .serve_connection(stream, service)
             .with_upgrades(),

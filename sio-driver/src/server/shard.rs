@@ -18,6 +18,7 @@ use slotmap::SecondaryMap;
 
 use crate::server::acks::Slot;
 use crate::server::dispatch::Dispatcher;
+use crate::server::front::Permit;
 use crate::server::host::Host;
 use crate::server::socket::SocketInner;
 use crate::server::{Handshake, Shared};
@@ -44,6 +45,8 @@ pub(crate) struct State {
 /// The driver's side of a connection.
 pub(crate) struct ConnState {
     pub(crate) handshake: Arc<Handshake>,
+    /// Its place among those that are let in.
+    _permit: Option<Permit>,
     /// The tasks of its channels. There are few: a WebSocket, a poll, a POST.
     wakers: Vec<(ChannelId, Waker)>,
     /// Who waits for room in the outbox.
@@ -57,9 +60,10 @@ pub(crate) struct ConnState {
 }
 
 impl ConnState {
-    pub(crate) fn new(handshake: Arc<Handshake>) -> Self {
+    pub(crate) fn new(handshake: Arc<Handshake>, permit: Option<Permit>) -> Self {
         Self {
             handshake,
+            _permit: permit,
             wakers: Vec::new(),
             writers: Vec::new(),
             dispatching: false,

@@ -5,7 +5,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::cookie::Cookie;
 use super::cors::Cors;
+use super::origin;
+use super::request::Head;
 
 /// The ways in which an Engine.IO session can travel.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
@@ -77,6 +80,18 @@ pub struct Config {
     pub allow_upgrades: bool,
     /// Cross-origin rules. Default: none, that is, no headers are added, and browsers allow the page's own origin only.
     pub cors: Option<Cors>,
+    /// Whether pages of foreign origins are refused, on either transport: those that neither were served under the name by which
+    /// they ask for this server (`Origin` and `Host` name the same host), nor are allowed by [`cors`](Self::cors). Programs that are
+    /// no browsers send no `Origin`, and are not concerned. Default: on. The reference serves every page, and leaves it to browsers to
+    /// keep the answers from it, which they do not do for WebSockets: whoever knows users by cookies must not turn this off.
+    pub check_origin: bool,
+    /// The cookie that a polling handshake sets. Default: none.
+    pub cookie: Option<Cookie>,
+    /// The size in bytes from which on bodies of polls are packed (gzip or deflate), if the client takes that and the owner can do it.
+    /// `None`: never. Default: 1024.
+    pub http_compression: Option<usize>,
+    /// Whether [`path`](Self::path) must be followed by `/`. Default: on. When off, the bare path belongs to the server too.
+    pub add_trailing_slash: bool,
 }
 
 impl Default for Config {
@@ -94,6 +109,10 @@ impl Default for Config {
             transports: vec![Transport::Polling, Transport::WebSocket],
             allow_upgrades: true,
             cors: None,
+            check_origin: true,
+            cookie: None,
+            http_compression: Some(1024),
+            add_trailing_slash: true,
         }
     }
 }
@@ -102,10 +121,20 @@ impl Config {
     /// Whether `path` belongs to this server.
     ///
     /// The path itself must be followed by `/`: `/socket.io/` and `/socket.io/anything` match, `/socket.iox` and the bare
-    /// `/socket.io` do not (B21).
+    /// `/socket.io` do not (B21); unless [`add_trailing_slash`](Self::add_trailing_slash) is off, for the latter.
     #[must_use]
     pub fn matches_path(&self, path: &str) -> bool {
-        path.strip_prefix(self.path.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))
+        let rest = path.strip_prefix(self.path.trim_end_matches('/'));
+        rest.is_some_and(|rest| rest.starts_with('/') || (rest.is_empty() && !self.add_trailing_slash))
+    }
+
+    /// Whether whoever sent this request may open a session, as far as the origin tells.
+    pub(super) fn admits_origin(&self, head: &Head<'_>) -> bool {
+        // No browser sends an empty one.
+        let Some(origin) = head.origin.filter(|origin| !origin.is_empty()) else { return true };
+        !self.check_origin
+            || head.host.is_some_and(|host| origin::is_same(origin, host))
+            || self.cors.as_ref().is_some_and(|cors| cors.allows(head, origin))
     }
 
     /// The upgrades that are offered to a polling session.

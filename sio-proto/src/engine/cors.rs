@@ -1,5 +1,6 @@
 //! Cross-origin resource sharing: which pages of other origins may talk to the server.
 
+use alloc::borrow::Cow;
 use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -11,7 +12,8 @@ use super::response::Response;
 
 /// Cross-origin rules, named as in the npm package `cors`.
 ///
-/// They steer browsers only: a foreign origin gets no permission to read the answers, but its requests are served (B15).
+/// They tell browsers which pages may read the answers. Pages of other origins, but for the server's own, are also refused on either
+/// transport: see [`Config::check_origin`](super::Config::check_origin).
 ///
 /// ```
 /// use sio_proto::engine::Cors;
@@ -27,6 +29,20 @@ pub struct Cors {
     allowed_headers: Option<String>,
     exposed_headers: Option<String>,
     max_age: Option<Duration>,
+    success_status: u16,
+    chooser: Option<Chooser>,
+}
+
+/// Rules of its own for each request.
+#[derive(Clone)]
+struct Chooser(Arc<Choose>);
+
+type Choose = dyn Fn(&Head<'_>) -> Option<Cors> + Send + Sync;
+
+impl fmt::Debug for Chooser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fn")
+    }
 }
 
 #[derive(Clone)]
@@ -63,7 +79,26 @@ impl Cors {
             allowed_headers: None,
             exposed_headers: None,
             max_age: None,
+            success_status: 204,
+            chooser: None,
         }
+    }
+
+    /// Rules that are chosen for each request, by its head; `None` allows no other origin and adds no headers. What a chosen rule
+    /// itself would choose does not count.
+    ///
+    /// ```
+    /// use sio_proto::engine::Cors;
+    ///
+    /// let cors = Cors::per_request(|head| match head.host {
+    ///     Some("api.example.com") => Some(Cors::new().origin("https://app.example.com")),
+    ///     _ => None,
+    /// });
+    /// # let _ = cors;
+    /// ```
+    #[must_use]
+    pub fn per_request(choose: impl Fn(&Head<'_>) -> Option<Self> + Send + Sync + 'static) -> Self {
+        Self { chooser: Some(Chooser(Arc::new(choose))), ..Self::new() }
     }
 
     /// Rules that allow every origin, without credentials.
@@ -72,10 +107,12 @@ impl Cors {
         Self { origins: Origins::Any, ..Self::new() }
     }
 
-    /// Allows one more origin, such as `https://app.example.com`; `*` allows every origin.
+    /// Allows one more origin, such as `https://app.example.com`; `*` allows every origin. It is compared with what browsers send,
+    /// which is in lower case and has no default port; a `/` at the end, which they never send, is left out.
     #[must_use]
     pub fn origin(mut self, origin: impl Into<String>) -> Self {
-        let origin = origin.into();
+        let mut origin = origin.into();
+        origin.truncate(origin.trim_end_matches('/').len());
         match &mut self.origins {
             _ if origin == "*" => self.origins = Origins::Any,
             Origins::List(list) => list.push(origin),
@@ -129,18 +166,38 @@ impl Cors {
         self
     }
 
+    /// The status of answers to preflights; some old browsers stumble over 204. Default: 204.
+    #[must_use]
+    pub fn options_success_status(mut self, status: u16) -> Self {
+        self.success_status = status;
+        self
+    }
+
+    /// The rules for a request.
+    fn choose(&self, head: &Head<'_>) -> Option<Cow<'_, Self>> {
+        match &self.chooser {
+            Some(Chooser(choose)) => choose(head).map(Cow::Owned),
+            None => Some(Cow::Borrowed(self)),
+        }
+    }
+
     /// The answer to a preflight request.
-    pub(super) fn preflight(&self, head: &Head<'_>) -> Response {
-        let mut response = Response::new(204);
-        self.apply(head.origin, &mut response);
+    pub(super) fn preflight(&self, head: &Head<'_>) -> Option<Response> {
+        Some(self.choose(head)?.answer_preflight(head))
+    }
+
+    fn answer_preflight(&self, head: &Head<'_>) -> Response {
+        let mut response = Response::new(self.success_status);
+        self.add_headers(head.origin, &mut response);
         response.header("access-control-allow-methods", self.methods.clone());
         match (&self.allowed_headers, head.requested_headers) {
             (Some(headers), _) => response.header("access-control-allow-headers", headers.clone()),
-            (None, Some(headers)) => {
+            (None, requested) => {
                 response.header("vary", "Access-Control-Request-Headers");
-                response.header("access-control-allow-headers", headers.to_string());
+                if let Some(headers) = requested {
+                    response.header("access-control-allow-headers", headers.to_string());
+                }
             }
-            (None, None) => {}
         }
         if let Some(age) = self.max_age {
             response.header("access-control-max-age", age.as_secs().to_string());
@@ -150,12 +207,18 @@ impl Cors {
     }
 
     /// Adds the headers that every answer gets.
-    pub(super) fn apply(&self, origin: Option<&str>, response: &mut Response) {
+    pub(super) fn apply(&self, head: &Head<'_>, response: &mut Response) {
+        if let Some(rules) = self.choose(head) {
+            rules.add_headers(head.origin, response);
+        }
+    }
+
+    fn add_headers(&self, origin: Option<&str>, response: &mut Response) {
         if matches!(self.origins, Origins::Any) && !self.credentials {
             response.header("access-control-allow-origin", "*");
         } else {
             response.header("vary", "Origin");
-            if let Some(origin) = origin.filter(|origin| self.allows(origin)) {
+            if let Some(origin) = origin.filter(|origin| self.admits(origin)) {
                 response.header("access-control-allow-origin", origin.to_string());
             }
         }
@@ -167,11 +230,93 @@ impl Cors {
         }
     }
 
-    fn allows(&self, origin: &str) -> bool {
+    /// Whether pages of this origin may use the server.
+    pub(super) fn allows(&self, head: &Head<'_>, origin: &str) -> bool {
+        self.choose(head).is_some_and(|rules| rules.admits(origin))
+    }
+
+    fn admits(&self, origin: &str) -> bool {
         match &self.origins {
             Origins::Any => true,
             Origins::List(list) => list.iter().any(|allowed| allowed == origin),
             Origins::Matching(allowed) => allowed(origin),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    fn values<'a>(response: &'a Response, name: &str) -> Vec<&'a str> {
+        response.headers.iter().filter(|(key, _)| *key == name).map(|(_, value)| &**value).collect()
+    }
+
+    fn answer(cors: &Cors, head: &Head<'_>) -> Response {
+        let mut response = Response::new(200);
+        cors.apply(head, &mut response);
+        response
+    }
+
+    fn from(origin: &str) -> Head<'_> {
+        Head { method: "OPTIONS", origin: Some(origin), ..Head::default() }
+    }
+
+    const ALLOW: &str = "access-control-allow-origin";
+
+    #[test]
+    fn origins_by_name_by_rule_and_by_request() {
+        let list = Cors::new().origin("http://a.example").origin("http://b.example");
+        let rule = Cors::new().origin_fn(|origin| origin.ends_with("b.example"));
+        let chosen =
+            Cors::per_request(|head| head.query.is_empty().then(|| Cors::new().origin("http://b.example")));
+        for cors in [&list, &rule, &chosen] {
+            let response = answer(cors, &from("http://b.example"));
+            assert_eq!(
+                (values(&response, ALLOW), values(&response, "vary")),
+                (vec!["http://b.example"], vec!["Origin"])
+            );
+            assert_eq!(values(&answer(cors, &from("http://c.example")), ALLOW), [""; 0]);
+            let nobody = answer(cors, &Head::default());
+            assert_eq!(
+                (values(&nobody, ALLOW), values(&nobody, "vary")),
+                (vec![], vec!["Origin"]),
+                "for caches"
+            );
+        }
+        let other = Head { query: "x", ..from("http://b.example") };
+        assert_eq!(answer(&chosen, &other).headers, []);
+        assert_eq!(chosen.preflight(&other), None);
+        let any = answer(&Cors::permissive(), &from("null"));
+        assert_eq!((values(&any, ALLOW), values(&any, "vary")), (vec!["*"], vec![]));
+        let any = answer(&Cors::permissive().credentials(true), &from("http://c.example"));
+        assert_eq!((values(&any, ALLOW), values(&any, "vary")), (vec!["http://c.example"], vec!["Origin"]));
+    }
+
+    #[test]
+    fn preflight_answers() {
+        let response = Cors::permissive().preflight(&from("http://a.example")).unwrap();
+        assert_eq!((response.status, values(&response, "content-length")), (204, vec!["0"]));
+        assert_eq!(values(&response, "access-control-allow-methods"), ["GET,HEAD,PUT,PATCH,POST,DELETE"]);
+        assert_eq!(values(&response, "vary"), ["Access-Control-Request-Headers"], "also if it asks for none");
+        let head = Head { requested_headers: Some("x-a"), ..from("http://a.example") };
+        let response = Cors::permissive().preflight(&head).unwrap();
+        assert_eq!(values(&response, "access-control-allow-headers"), ["x-a"]);
+        let all = Cors::permissive()
+            .methods("GET")
+            .allowed_headers("x-b")
+            .exposed_headers("x-c")
+            .max_age(Duration::from_secs(7))
+            .options_success_status(200);
+        let response = all.preflight(&head).unwrap();
+        assert_eq!(response.status, 200);
+        for (name, value) in [("methods", "GET"), ("headers", "x-b")] {
+            assert_eq!(values(&response, &alloc::format!("access-control-allow-{name}")), [value]);
+        }
+        assert_eq!(values(&response, "access-control-max-age"), ["7"]);
+        assert_eq!(values(&response, "access-control-expose-headers"), ["x-c"]);
+        assert_eq!(values(&response, "vary"), [""; 0]);
     }
 }

@@ -2,12 +2,15 @@
 
 mod base64;
 mod client;
+mod coding;
 mod config;
+mod cookie;
 mod cors;
 mod encoded;
 mod event;
 mod heartbeat;
 mod open;
+mod origin;
 mod outbox;
 mod packet;
 pub mod payload;
@@ -16,12 +19,14 @@ mod response;
 mod session;
 
 pub use client::{Answer, ClientConfig, ClientEvent, ClientRequest, ClientSession, TransportError};
+pub use coding::Coding;
 pub use config::{Config, Overflow, Transport};
+pub use cookie::{Cookie, SameSite};
 pub use cors::Cors;
 pub use encoded::{Encoded, Frame};
 pub use event::{ChannelId, CloseReason, Event, Hangup, PeerError, SendError, Transmit};
 pub use open::{HandshakeError, Open};
 pub use packet::{Message, Packet, PacketError};
-pub use request::{BadRequest, Head, Refusal, Request, with_cors};
+pub use request::{BadRequest, Head, Refusal, Request, cors_headers, with_cors};
 pub use response::Response;
 pub use session::ServerSession;

@@ -31,6 +31,16 @@ pub(super) fn decode_apart(body: Str) -> impl Iterator<Item = Result<Packet, Pac
     })
 }
 
+/// Cuts a payload behind its first `packets` packets, at least one; the rest, if there is any, comes without the separator between
+/// them. What is cut off is a copy, so that it keeps nothing of the rest.
+#[must_use]
+pub fn cut(payload: Bytes, packets: usize) -> (Bytes, Option<Bytes>) {
+    match memchr::memchr_iter(SEPARATOR, &payload).nth(packets.max(1) - 1) {
+        Some(end) => (Bytes::copy_from_slice(&payload[..end]), Some(payload.slice(end + 1..))),
+        None => (payload, None),
+    }
+}
+
 /// Iterator over the packets of a payload; see [`decode`].
 #[derive(Debug, Clone)]
 pub struct Decode {
@@ -116,6 +126,22 @@ mod tests {
         assert_eq!(packets.next(), None);
         assert_eq!(decode(Str::empty()).collect::<Vec<_>>(), [Err(PacketError::Empty)]);
         assert_eq!(decode("4\u{1e}".into()).last(), Some(Err(PacketError::Empty)), "no separator at the end");
+    }
+
+    #[test]
+    fn parts_hold_what_the_whole_holds() {
+        for whole in ["", "4a", "4a\u{1e}", "\u{1e}4a", "4a\u{1e}4b\u{1e}4c", "4a\u{1e}9\u{1e}4b"] {
+            let expected: Vec<_> = decode(whole.into()).collect();
+            for packets in 0..5 {
+                let (mut found, mut rest) = (Vec::new(), Some(Bytes::from(whole)));
+                while let Some(payload) = rest.take() {
+                    let (part, more) = cut(payload, packets);
+                    found.extend(decode(Str::try_from(part).unwrap()));
+                    rest = more.filter(|_| found.last().is_none_or(Result::is_ok));
+                }
+                assert_eq!(found, expected, "{whole:?} {packets}");
+            }
+        }
     }
 
     #[test]

@@ -3,6 +3,10 @@
 //! Nothing here looks at a session, so a server does it before it takes any lock. The order of the checks is the
 //! reference's (B17): transport, origin, session id or method, revision.
 
+use alloc::borrow::Cow;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+
 use super::config::{Config, Transport};
 use super::response::Response;
 use crate::Sid;
@@ -14,9 +18,11 @@ pub struct Head<'a> {
     pub method: &'a str,
     /// The query string, without `?`.
     pub query: &'a str,
-    /// The `Origin` header, as sent.
+    /// The name, and the port if there is one, under which the client asks for this server: of the URI, or else the `Host` header.
+    pub host: Option<&'a str>,
+    /// The `Origin` header, as sent. One that is not UTF-8 must not be left out, but be some origin that nobody has.
     pub origin: Option<&'a str>,
-    /// Whether there is an `Origin` header whose value is not plain text.
+    /// Whether there is more than one `Origin` header, or one with characters that no header may hold.
     pub malformed_origin: bool,
     /// Whether the request asks for a switch to WebSocket.
     pub upgrade: bool,
@@ -60,6 +66,14 @@ pub enum Refusal {
     /// Code 3, with what is bad about it.
     #[error("Bad request")]
     BadRequest(BadRequest),
+    /// Code 4, with the context `INVALID_ORIGIN`: a page of another origin, see
+    /// [`Config::check_origin`]. Answered with 403, also to a WebSocket handshake.
+    #[error("Origin not allowed")]
+    ForeignOrigin,
+    /// Code 4: the application refused the client, with this message; an empty one is `Forbidden`. Answered with 403, also to a
+    /// WebSocket handshake.
+    #[error("{}", if .0.is_empty() { "Forbidden" } else { .0 })]
+    Forbidden(String),
     /// Code 5: the client speaks another revision of Engine.IO (the query's `EIO` is not 4).
     #[error("Unsupported protocol version")]
     UnsupportedProtocolVersion,
@@ -78,6 +92,9 @@ pub enum Refusal {
     /// The server is closing and opens no more sessions. Answered with 503.
     #[error("server is shutting down")]
     Closing,
+    /// There are as many connections as are allowed, in all or from that address. Answered with 503.
+    #[error("too many connections")]
+    TooManyConnections,
 }
 
 /// What is bad about a request with code 3; the names are the reference's context names.
@@ -92,6 +109,22 @@ pub enum BadRequest {
     TransportHandshake,
     /// `PROTOCOL_MISMATCH`: the session speaks another revision.
     ProtocolMismatch,
+    /// `MIDDLEWARE_FAILURE`: a function of the application's that sees all requests failed.
+    MiddlewareFailure,
+}
+
+impl BadRequest {
+    /// The reference's name for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InvalidOrigin => "INVALID_ORIGIN",
+            Self::TransportMismatch => "TRANSPORT_MISMATCH",
+            Self::TransportHandshake => "TRANSPORT_HANDSHAKE_ERROR",
+            Self::ProtocolMismatch => "PROTOCOL_MISMATCH",
+            Self::MiddlewareFailure => "MIDDLEWARE_FAILURE",
+        }
+    }
 }
 
 impl Refusal {
@@ -103,20 +136,37 @@ impl Refusal {
             Self::SessionUnknown => Some(1),
             Self::BadHandshakeMethod => Some(2),
             Self::BadRequest(_) => Some(3),
+            Self::ForeignOrigin | Self::Forbidden(_) => Some(4),
             Self::UnsupportedProtocolVersion => Some(5),
-            Self::MethodNotAllowed | Self::OutOfTurn | Self::TooLarge { .. } | Self::Closing => None,
+            Self::MethodNotAllowed
+            | Self::OutOfTurn
+            | Self::TooLarge { .. }
+            | Self::Closing
+            | Self::TooManyConnections => None,
+        }
+    }
+
+    /// What exactly is wrong, by the reference's name, where a code stands for several things: `INVALID_ORIGIN`,
+    /// `TRANSPORT_MISMATCH`, `TRANSPORT_HANDSHAKE_ERROR`, `PROTOCOL_MISMATCH`, `MIDDLEWARE_FAILURE`.
+    #[must_use]
+    pub const fn context(&self) -> Option<&'static str> {
+        match self {
+            Self::BadRequest(what) => Some(what.name()),
+            Self::ForeignOrigin => Some(BadRequest::InvalidOrigin.name()),
+            _ => None,
         }
     }
 
     /// The HTTP answer: to a WebSocket handshake, if `upgrade`.
     #[must_use]
     pub fn response(&self, config: &Config, head: &Head<'_>) -> Response {
+        let status = if self.code() == Some(4) { 403 } else { 400 };
         let mut response = match (self, self.code()) {
-            _ if head.upgrade => Response::refused_upgrade(&alloc::string::ToString::to_string(self)),
-            (_, Some(code)) => Response::refusal(400, code, &alloc::string::ToString::to_string(self)),
+            (Self::Closing | Self::TooManyConnections, _) => Response { close: true, ..Response::new(503) },
+            _ if head.upgrade => Response::refused_upgrade(status, &self.to_string()),
+            (_, Some(code)) => Response::refusal(status, code, &self.to_string()),
             (Self::MethodNotAllowed, _) => Response::new(500),
             (Self::TooLarge { .. }, _) => Response { close: true, ..Response::new(413) },
-            (Self::Closing, _) => Response { close: true, ..Response::new(503) },
             // Its body, if any, is not read.
             _ => Response { close: true, ..Response::new(400) },
         };
@@ -125,10 +175,18 @@ impl Refusal {
     }
 }
 
+/// The cross-origin headers of answers that come from elsewhere, such as files.
+#[must_use]
+pub fn cors_headers(config: &Config, head: &Head<'_>) -> Vec<(&'static str, Cow<'static, str>)> {
+    let mut response = Response::new(200);
+    with_cors(config, head, &mut response);
+    response.headers
+}
+
 /// Adds the cross-origin headers to an answer.
 pub fn with_cors(config: &Config, head: &Head<'_>, response: &mut Response) {
     if let (Some(cors), false) = (&config.cors, head.upgrade) {
-        cors.apply(head.origin, response);
+        cors.apply(head, response);
     }
 }
 
@@ -137,7 +195,7 @@ impl Request {
     #[must_use]
     pub fn preflight(config: &Config, head: &Head<'_>) -> Option<Response> {
         let cors = config.cors.as_ref()?;
-        (head.method == "OPTIONS").then(|| cors.preflight(head))
+        if head.method == "OPTIONS" { cors.preflight(head) } else { None }
     }
 
     /// Reads a request's head.
@@ -151,6 +209,10 @@ impl Request {
             transport.filter(|t| config.transports.contains(t)).ok_or(Refusal::TransportUnknown)?;
         if head.malformed_origin || head.origin.is_some_and(has_control_characters) {
             return Err(Refusal::BadRequest(BadRequest::InvalidOrigin));
+        }
+        // Whoever has a session's id needs no other proof; but a page can open a WebSocket for an id that it was given.
+        if (query.sid.is_none() || head.upgrade) && !config.admits_origin(head) {
+            return Err(Refusal::ForeignOrigin);
         }
         let mismatch = Refusal::BadRequest(BadRequest::TransportHandshake);
         if let Some(sid) = query.sid {
@@ -243,6 +305,69 @@ mod tests {
         assert_eq!(other, Ok(Request::Misdirected(sid, mismatch)), "B27");
         let ws = Head { upgrade: true, ..head("GET", "EIO=4&transport=websocket") };
         assert_eq!(parse(&ws), Ok(Request::WebSocket(None)));
+    }
+
+    #[test]
+    fn foreign_pages_open_no_session_and_no_websocket() {
+        let cors = super::super::Cors::new().origin("http://friend.example").origin("http://pal.example/");
+        let default = Config::default();
+        let with_cors = Config { cors: Some(cors), ..Config::default() };
+        let open = Config { cors: Some(super::super::Cors::permissive()), ..Config::default() };
+        let off = Config { check_origin: false, ..Config::default() };
+        let polling = "EIO=4&transport=polling";
+        let websocket = "EIO=4&transport=websocket";
+        let sid = alloc::format!("{websocket}&sid={SID}");
+        let verdict = |config: &Config, origin, query, upgrade| {
+            let head = Head { host: Some("a.example"), origin, upgrade, ..head("GET", query) };
+            Request::parse(config, &head).err()
+        };
+        for (query, upgrade) in [(polling, false), (websocket, true), (&sid, true)] {
+            let refused = |config, origin| verdict(config, Some(origin), query, upgrade);
+            for own in [None, Some("https://a.example"), Some("")] {
+                assert_eq!(verdict(&default, own, query, upgrade), None, "{own:?}");
+                assert_eq!(verdict(&with_cors, own, query, upgrade), None, "{own:?}");
+            }
+            for foreign in ["http://b.example", "null", "http://friend.example.evil", "b\u{fc}cher"] {
+                assert_eq!(refused(&default, foreign), Some(Refusal::ForeignOrigin), "{foreign}");
+                assert_eq!(refused(&with_cors, foreign), Some(Refusal::ForeignOrigin), "{foreign}");
+                assert_eq!(refused(&open, foreign), None, "{foreign}");
+                assert_eq!(refused(&off, foreign), None, "{foreign}");
+            }
+            assert_eq!(refused(&with_cors, "http://friend.example"), None);
+            assert_eq!(refused(&with_cors, "http://pal.example"), None, "a slash too many is no origin");
+        }
+        // Its id is what a later request of a polling session shows.
+        let poll = alloc::format!("{polling}&sid={SID}");
+        assert_eq!(verdict(&default, Some("http://b.example"), &poll, false), None);
+        // B17: after the transport, before everything else.
+        assert_eq!(verdict(&default, Some("null"), "transport=x", true), Some(Refusal::TransportUnknown));
+        assert_eq!(
+            verdict(&default, Some("null"), "transport=websocket&EIO=3", true),
+            Some(Refusal::ForeignOrigin)
+        );
+    }
+
+    #[test]
+    fn who_is_forbidden_gets_403_on_either_transport() {
+        let config = Config::default();
+        for (refusal, message) in [
+            (Refusal::Forbidden(String::new()), "Forbidden"),
+            (Refusal::Forbidden("no \"entry\"".into()), "no \"entry\""),
+            (Refusal::ForeignOrigin, "Origin not allowed"),
+        ] {
+            let plain = refusal.response(&config, &head("GET", ""));
+            let body: serde_json::Value = serde_json::from_slice(&plain.body).unwrap();
+            assert_eq!(
+                (plain.status, body["code"].as_u64(), body["message"].as_str()),
+                (403, Some(4), Some(message))
+            );
+            let websocket = refusal.response(&config, &Head { upgrade: true, ..head("GET", "") });
+            assert_eq!((websocket.status, &websocket.body[..]), (403, message.as_bytes()));
+            assert!(websocket.close, "CVE-2026-59725");
+        }
+        assert_eq!(Refusal::ForeignOrigin.context(), Some("INVALID_ORIGIN"));
+        let busy = Refusal::TooManyConnections.response(&config, &Head { upgrade: true, ..head("GET", "") });
+        assert_eq!((busy.status, busy.close), (503, true));
     }
 
     #[test]

@@ -19,12 +19,15 @@ pub struct Response {
     pub body: Bytes,
     /// Whether the HTTP connection must end with this answer.
     pub close: bool,
+    /// Whether the body may be packed, if it is as large as [`Config::http_compression`](super::Config::http_compression) and the
+    /// client takes that.
+    pub compress: bool,
 }
 
 impl Response {
     /// An answer without headers and body.
     pub(super) fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Bytes::new(), close: false }
+        Self { status, headers: Vec::new(), body: Bytes::new(), close: false, compress: false }
     }
 
     pub(super) fn header(&mut self, name: &'static str, value: impl Into<Cow<'static, str>>) {
@@ -38,6 +41,7 @@ impl Response {
         response.header("content-type", "text/plain; charset=UTF-8");
         response.header("cache-control", "no-store");
         response.body = body;
+        response.compress = true;
         response
     }
 
@@ -60,10 +64,11 @@ impl Response {
         response
     }
 
-    /// The answer to a refused WebSocket handshake: always 400, with the message as text.
-    pub(super) fn refused_upgrade(message: &str) -> Self {
-        let mut response = Self::new(400);
-        response.header("content-type", "text/html");
+    /// The answer to a refused WebSocket handshake: the message as text. What an application says is not taken for HTML.
+    pub(super) fn refused_upgrade(status: u16, message: &str) -> Self {
+        let mut response = Self::new(status);
+        let content_type = if status == 400 { "text/html" } else { "text/plain; charset=UTF-8" };
+        response.header("content-type", content_type);
         response.body = Bytes::copy_from_slice(message.as_bytes());
         response.close = true;
         response

@@ -78,6 +78,25 @@ impl Server {
         (response, fault.map_err(PeerError::from).and(processed))
     }
 
+    /// The first packets of a body, of which the rest is still to come, by this and at last by [`handle_body`](Self::handle_body). An owner
+    /// who cuts long bodies ([`payload::cut`](crate::engine::payload::cut)), and waits for [`wants_read`](Self::wants_read) before each
+    /// part, keeps to `max_inbox` also with bodies of very many packets. Gives the answer if the rest is not wanted any more.
+    pub fn handle_part(
+        &mut self,
+        channel: ChannelId,
+        part: Bytes,
+        now: Instant,
+    ) -> (Option<Response>, Result<(), PeerError>) {
+        let Some(id) = self.conn_of(channel) else { return (None, Ok(())) };
+        let Some(conn) = self.conns.get_mut(id) else { return (None, Ok(())) };
+        let (response, fault) = conn.engine.handle_part(channel, part, now);
+        if response.is_some() {
+            self.close_channel(channel);
+        }
+        let processed = self.process(id, now);
+        (response, fault.map_err(PeerError::from).and(processed))
+    }
+
     /// The body of a POST is larger than is allowed: it is not read, and the session stays (B46).
     pub fn handle_oversize(&mut self, channel: ChannelId, now: Instant) -> Refusal {
         if let Some(id) = self.close_channel(channel) {

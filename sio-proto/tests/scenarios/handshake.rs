@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sio_proto::engine::{Refusal, Request, Transport};
+use sio_proto::engine::{Cookie, Refusal, Request, Transmit, Transport};
 use sio_proto::server::Event;
 use sio_proto::{Instant, Sid};
 
@@ -114,4 +114,26 @@ fn a_closing_server_lets_nobody_in_and_ends() {
     rig.hang_up(ws.channel);
     assert!(rig.server.is_empty());
     assert!(rig.server.is_quiet());
+}
+
+#[test]
+fn b19_the_cookie_is_on_the_first_answer_to_a_poll_only() {
+    let mut rig = Rig::with(|engine, _| engine.cookie = Some(Cookie::default()));
+    let cookies = |rig: &mut Rig, channel| {
+        let Some(Transmit::Respond(response)) = rig.server.poll_transmit(channel, rig.now) else {
+            panic!("an answer")
+        };
+        let cookies = response.headers.into_iter().filter(|(name, _)| *name == "set-cookie");
+        cookies.map(|(_, value)| value.into_owned()).collect::<Vec<_>>()
+    };
+    let get = rig.server.handle_request(Request::Handshake, None, Instant::ZERO).unwrap();
+    let sio_proto::server::Admission::Poll(get) = get else { panic!("{get:?}") };
+    let set = cookies(&mut rig, get);
+    let [cookie] = &set[..] else { panic!("{set:?}") };
+    let sid: Sid = cookie.strip_prefix("io=").unwrap()[..20].parse().unwrap();
+    assert!(cookie.ends_with("; Path=/; HttpOnly; SameSite=Lax"), "{cookie}");
+    let post = rig.server.handle_request(Request::Post(sid), None, rig.now).unwrap();
+    let sio_proto::server::Admission::Post(post) = post else { panic!("{post:?}") };
+    let ok = rig.server.handle_body(post, "1".into(), rig.now).0.unwrap();
+    assert!(ok.headers.iter().all(|(name, _)| *name != "set-cookie"));
 }

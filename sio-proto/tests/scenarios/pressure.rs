@@ -1,6 +1,6 @@
 //! Queues that fill up.
 
-use sio_proto::engine::Overflow;
+use sio_proto::engine::{Overflow, Refusal, payload};
 use sio_proto::hub::Scope;
 use sio_proto::server::{Broadcast, EmitError, Op, Ready};
 
@@ -185,4 +185,45 @@ fn nobody_else_notices() {
     rig.emit(socket, "3").unwrap();
     rig.say(good, r#"42["hello"]"#).unwrap();
     assert_eq!(rig.told(good.conn), [r#"["hello"]"#]);
+}
+
+#[test]
+fn a_body_in_parts_keeps_to_the_inbox() {
+    let mut rig = Rig::with(|_, server| server.max_inbox = 3);
+    let peer = rig.poller();
+    rig.post(peer, "40");
+    let channel = rig.begin_post(peer).unwrap();
+    let mut rest = Some(bytes::Bytes::from(["42[\"a\"]"; 10].join("\u{1e}")));
+    let (mut parts, mut answered) = (0, None);
+    while let Some(body) = rest.take() {
+        let (part, more) = payload::cut(body, 2);
+        answered = match more {
+            Some(_) => rig.server.handle_part(channel, part, rig.now).0.map(Ok),
+            None => Some(rig.server.handle_body(channel, part, rig.now).0),
+        };
+        assert_eq!(answered.is_some(), more.is_none());
+        parts += 1;
+        while !rig.server.wants_read(peer.conn) {
+            assert!(rig.server.poll_event(peer.conn, &[]).is_some());
+        }
+        rest = more;
+    }
+    assert_eq!((parts, answered.unwrap().unwrap().body), (5, "ok".into()));
+    rig.post(peer, "1");
+}
+
+#[test]
+fn b48_b50_a_part_may_be_the_last_that_counts() {
+    for (part, reason) in [("42[\"a\"]\u{1e}1", "transport close"), ("42[\"a\"]\u{1e}x", "parse error")] {
+        let mut rig = Rig::new();
+        let peer = rig.poller();
+        rig.post(peer, "40");
+        let channel = rig.begin_post(peer).unwrap();
+        let (response, _) = rig.server.handle_part(channel, part.into(), rig.now);
+        assert_eq!(response.expect("an answer").body, "ok");
+        let late = rig.server.handle_body(channel, "42[\"b\"]".into(), rig.now).0;
+        assert_eq!(late, Err(Refusal::SessionUnknown));
+        let told = rig.told(peer.conn).join(", ");
+        assert!(told.contains(&format!("disconnect: {reason}")), "{told}");
+    }
 }

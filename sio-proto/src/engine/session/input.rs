@@ -65,6 +65,23 @@ impl ServerSession {
         (Ok(Response::ok()), self.decode_body(body, now))
     }
 
+    /// The first packets of a body, of which the rest is still to come, in further parts and at last by
+    /// [`handle_body`](Self::handle_body); see [`payload::cut`]. Gives the answer if the rest is not wanted any more, and what was wrong,
+    /// if anything.
+    pub fn handle_part(
+        &mut self,
+        channel: ChannelId,
+        part: Bytes,
+        now: Instant,
+    ) -> (Option<Response>, Result<(), PeerError>) {
+        if self.post != Some(channel) || self.websocket.is_some() {
+            return (None, Ok(()));
+        }
+        let fault = self.decode_body(part, now);
+        // As for a whole body (B48, B50).
+        ((self.post != Some(channel)).then(Response::ok), fault)
+    }
+
     fn decode_body(&mut self, body: Bytes, now: Instant) -> Result<(), PeerError> {
         let Ok(body) = Str::try_from(body) else {
             self.abort(CloseReason::ParseError);

@@ -52,6 +52,8 @@ pub struct ServerSession {
     upgrade: Option<Upgrade>,
     heartbeat: Heartbeat,
     paused: bool,
+    /// Whether the answer to the handshake is still to come.
+    first: bool,
     outbox: Outbox,
     /// Answers to channels that are done with, and to the probing one.
     replies: Vec<(ChannelId, Transmit)>,
@@ -106,6 +108,7 @@ impl ServerSession {
             upgrade: None,
             heartbeat: Heartbeat::new(now, config.ping_interval),
             paused: false,
+            first: transport == Transport::Polling,
             outbox: Outbox::default(),
             replies: Vec::new(),
             ready: Vec::new(),
@@ -258,7 +261,10 @@ impl ServerSession {
             // The close packet comes alone, with the next poll: the official client acts on it before it looks at what came
             // with it, and would take a DISCONNECT in the same payload for a lost connection.
             let last = self.outbox.is_empty();
-            let response = self.outbox.drain_payload(last.then_some("1"));
+            let mut response = self.outbox.drain_payload(last.then_some("1"));
+            if let (true, Some(cookie)) = (core::mem::take(&mut self.first), &self.config.cookie) {
+                response.header("set-cookie", cookie.set(self.sid));
+            }
             if last {
                 self.finish(CloseReason::ForcedClose);
             }

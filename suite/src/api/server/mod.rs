@@ -6,6 +6,8 @@ mod connect;
 mod crowd;
 mod handlers;
 mod http;
+mod http_admission;
+mod http_answers;
 mod log;
 mod order;
 mod panics;
@@ -24,6 +26,8 @@ pub(super) const CASES: &[&[Case]] = &[
     crowd::CASES,
     handlers::CASES,
     http::CASES,
+    http_admission::CASES,
+    http_answers::CASES,
     log::CASES,
     order::CASES,
     panics::CASES,

@@ -1,0 +1,98 @@
+//! Functions of the application that requests pass.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::{HeaderMap, Response};
+use sio_proto::engine::{BadRequest, Refusal};
+
+use super::RequestHead;
+use crate::handlers::{catch, finish};
+use crate::runtime::BoxFuture;
+use crate::server::Body;
+
+type Decide<E> = Box<dyn Fn(Arc<RequestHead>) -> BoxFuture<Result<(), E>> + Send + Sync>;
+type Amend = Box<dyn Fn(&mut HeaderMap, &RequestHead) + Send + Sync>;
+type Tell = Box<dyn Fn(&RefusedRequest<'_>) + Send + Sync>;
+
+#[derive(Default)]
+pub(crate) struct Hooks {
+    pub(super) request: Vec<Decide<Response<Body>>>,
+    pub(super) allow: Option<Decide<String>>,
+    pub(super) initial_headers: Vec<Amend>,
+    pub(super) headers: Vec<Amend>,
+    pub(super) connection_error: Vec<Tell>,
+}
+
+/// How a hook turned a request away.
+pub(crate) enum Turned {
+    /// With an answer of its own.
+    Answered(Box<Response<Body>>),
+    Refused(Refusal),
+}
+
+impl Hooks {
+    /// Shows a request to those who see all of them.
+    pub(crate) async fn pass(&self, request: &Arc<RequestHead>) -> Result<(), Turned> {
+        for hook in &self.request {
+            match run(hook, request).await {
+                Some(Ok(())) => {}
+                Some(Err(answer)) => return Err(Turned::Answered(Box::new(answer))),
+                None => return Err(Turned::Refused(Refusal::BadRequest(BadRequest::MiddlewareFailure))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the client may open a session.
+    pub(crate) async fn allow(&self, request: &Arc<RequestHead>) -> Result<(), Refusal> {
+        let Some(hook) = &self.allow else { return Ok(()) };
+        // What fails does not let anybody in.
+        run(hook, request).await.unwrap_or_else(|| Err(String::new())).map_err(Refusal::Forbidden)
+    }
+}
+
+/// `None` if the hook panics: a fault of the application's that is not the client's to read.
+async fn run<E>(hook: &Decide<E>, request: &Arc<RequestHead>) -> Option<Result<(), E>> {
+    let result = match catch(|| hook(request.clone())) {
+        Ok(future) => finish(future).await,
+        Err(error) => Err(error),
+    };
+    result.inspect_err(|error| tracing::error!(%error, "a hook for requests failed")).ok()
+}
+
+/// A request that was refused: what [`on_connection_error`](crate::ServerBuilder::on_connection_error) is told.
+#[non_exhaustive]
+pub struct RefusedRequest<'a> {
+    /// The request.
+    pub request: &'a RequestHead,
+    pub(super) refusal: &'a Refusal,
+}
+
+impl RefusedRequest<'_> {
+    /// The code in the answer: 0 to 5, as the protocol has them. `None` for what has no code there: a request out of turn, a body that is
+    /// too large, a method that sessions do not have, a server that is closing or full.
+    #[must_use]
+    pub fn code(&self) -> Option<u8> {
+        self.refusal.code()
+    }
+
+    /// What the client is told.
+    #[must_use]
+    pub fn message(&self) -> String {
+        self.refusal.to_string()
+    }
+
+    /// What exactly is wrong, where the code does not tell: `INVALID_ORIGIN`, `TRANSPORT_MISMATCH`, `TRANSPORT_HANDSHAKE_ERROR`,
+    /// `PROTOCOL_MISMATCH`, `MIDDLEWARE_FAILURE`.
+    #[must_use]
+    pub fn context(&self) -> Option<&'static str> {
+        self.refusal.context()
+    }
+}
+
+impl fmt::Debug for RefusedRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefusedRequest").field("refusal", self.refusal).finish_non_exhaustive()
+    }
+}

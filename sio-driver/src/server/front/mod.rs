@@ -1,0 +1,101 @@
+//! What an application adds to the HTTP front: hooks, files, limits.
+
+mod builder;
+#[cfg(feature = "compression")]
+mod compress;
+mod files;
+mod gate;
+mod hooks;
+mod request;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::HeaderMap;
+use sio_proto::engine::{Config, Refusal, Response as EngineResponse};
+
+use crate::handlers::catch;
+
+pub(crate) use files::Files;
+pub(crate) use gate::{Gate, Permit};
+pub use hooks::RefusedRequest;
+pub(crate) use hooks::{Hooks, Turned};
+pub use request::{RequestHead, Secure};
+pub(crate) use request::{last_param, params};
+
+/// Everything that concerns requests and is no rule of the protocols.
+#[derive(Default)]
+pub(crate) struct Front {
+    pub(crate) hooks: Hooks,
+    pub(crate) files: Files,
+    pub(crate) gate: Gate,
+    pub(crate) header_read_timeout: HeaderReadTimeout,
+    /// Whether it was said that a foreign origin was refused.
+    warned: AtomicBool,
+}
+
+/// How long a client may take to send a request's head.
+pub(crate) struct HeaderReadTimeout(pub(crate) Duration);
+
+impl Default for HeaderReadTimeout {
+    fn default() -> Self {
+        Self(Duration::from_secs(30))
+    }
+}
+
+impl Front {
+    /// Tells about a refusal, once for each.
+    pub(crate) fn report(&self, request: &RequestHead, refusal: &Refusal) {
+        let (code, context) = (refusal.code(), refusal.context());
+        let origin = request.header("origin");
+        // Anybody can send any number of these.
+        if *refusal == Refusal::ForeignOrigin && !self.warned.swap(true, Ordering::Relaxed) {
+            let host = request.host();
+            tracing::warn!(
+                origin,
+                host,
+                "refused a page of another origin; if it is to be served, allow its origin by `cors` (said once)"
+            );
+        }
+        let (method, remote_addr) = (&request.method, request.remote_addr);
+        tracing::debug!(%refusal, code, context, %method, origin, ?remote_addr, "request refused");
+        let refused = RefusedRequest { request, refusal };
+        for hook in &self.hooks.connection_error {
+            if let Err(error) = catch(|| hook(&refused)) {
+                tracing::error!(%error, "on_connection_error failed");
+            }
+        }
+    }
+
+    /// Lets hooks change the headers of an answer; `initial`: of the one that opens a session.
+    pub(crate) fn add_headers(&self, headers: &mut HeaderMap, request: &RequestHead, initial: bool) {
+        let first = self.hooks.initial_headers.iter().filter(|_| initial);
+        for hook in first.chain(&self.hooks.headers) {
+            if let Err(error) = catch(|| hook(headers, request)) {
+                tracing::error!(%error, "a headers hook failed");
+            }
+        }
+    }
+}
+
+/// Packs the body of an answer if that is worth it, and the client takes it.
+#[cfg(feature = "compression")]
+pub(crate) async fn pack(answer: &mut EngineResponse, config: &Config, request: &RequestHead) {
+    use sio_proto::engine::Coding;
+
+    let is_large = config.http_compression.is_some_and(|threshold| answer.body.len() >= threshold.max(1));
+    if !answer.compress || !is_large {
+        return;
+    }
+    let accepted = request.header("accept-encoding");
+    let Some(coding) =
+        accepted.and_then(|header| Coding::negotiate(header, &[Coding::Gzip, Coding::Deflate]))
+    else {
+        return;
+    };
+    answer.body = compress::pack(&answer.body, coding).await;
+    answer.headers.push(("content-encoding", coding.name().into()));
+}
+
+#[cfg(not(feature = "compression"))]
+pub(crate) async fn pack(_: &mut EngineResponse, _: &Config, _: &RequestHead) {}
