@@ -491,7 +491,7 @@ impl World {
         let selected = self.selected(namespace, &scope);
         let name = self.server.hub().name(namespace).clone();
         let packet = self.encoder.event(&name, None, "e", &number).expect("an event");
-        let op = HubOp::Broadcast(Broadcast { packet, volatile: who & 2 != 0, ack: None });
+        let op = HubOp::Broadcast(Broadcast { packet, volatile: who & 2 != 0, ack: None, offset: None });
         let delivery = self.server.apply(namespace, &scope, &op, self.now);
         assert!(delivery.sockets + delivery.skipped <= selected.len());
         for key in selected {

@@ -61,6 +61,13 @@ impl Scope {
         self.except.push(room.into());
         self
     }
+
+    /// Whether a socket that is in these rooms is meant.
+    #[must_use]
+    pub fn means(&self, rooms: &[Room]) -> bool {
+        let any = |of: &[Room]| of.iter().any(|room| rooms.contains(room));
+        (self.rooms.is_empty() || any(&self.rooms)) && !any(&self.except)
+    }
 }
 
 /// A socket's entry in the hub, with the owner's handle `H` for it.
@@ -174,6 +181,22 @@ impl<H> Hub<H> {
         let key = self.sockets.insert(socket);
         self.join(key, id.as_str());
         key
+    }
+
+    /// Gives a socket that is not connected yet the id and the rooms of one that is gone. Those it has joined meanwhile it keeps.
+    pub fn adopt(&mut self, key: SocketKey, id: SocketId, rooms: &[Room]) {
+        let Some(socket) = self.sockets.get_mut(key).filter(|socket| !socket.connected) else { return };
+        let old = core::mem::replace(&mut socket.id, id);
+        self.leave(key, old.as_str());
+        // The room of its id stays the first.
+        let joined: Vec<Room> = self.rooms(key).cloned().collect();
+        for room in &joined {
+            self.leave(key, room);
+        }
+        self.join(key, id.as_str());
+        for room in rooms.iter().chain(&joined) {
+            self.join(key, room);
+        }
     }
 
     /// From now on broadcasts reach the socket.

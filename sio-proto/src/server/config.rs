@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 
+use super::ConnectionStateRecovery;
 use crate::engine;
 use crate::socket::ConnConfig;
 
@@ -20,6 +21,8 @@ pub struct Config {
     pub max_inbox_bytes: usize,
     /// The number of this shard; it is the first byte of each session id. Default: 0.
     pub shard: u8,
+    /// Whether clients that lost their connection get their id, rooms and missed events when they come back. Default: `None`, no.
+    pub recovery: Option<ConnectionStateRecovery>,
 }
 
 impl Default for Config {
@@ -30,6 +33,7 @@ impl Default for Config {
             max_inbox: 128,
             max_inbox_bytes: 1 << 20,
             shard: 0,
+            recovery: None,
         }
     }
 }

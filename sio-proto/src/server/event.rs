@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use slotmap::new_key_type;
 
+use super::RecoveryRequest;
 use crate::engine::{ChannelId, CloseReason};
 use crate::hub::{NamespaceId, Room, SocketKey};
 use crate::inbox::Weigh;
@@ -30,6 +31,9 @@ pub enum Event {
         namespace: NamespaceId,
         /// The client's `auth`: a JSON object.
         auth: Option<Str>,
+        /// The client wants to have an earlier session back: see [`recover`](super::Server::recover), which must come before
+        /// `accept`. Only if [`Config::recovery`](super::Config::recovery) is set.
+        recovery: Option<RecoveryRequest>,
     },
     /// A client emitted an event.
     Event {

@@ -7,8 +7,10 @@ mod event;
 mod input;
 mod op;
 mod output;
+mod recovery;
 mod timers;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 
@@ -18,6 +20,8 @@ pub use config::Config;
 use conn::Conn;
 pub use event::{Admission, ConnId, Delivery, Event, Ready};
 pub use op::{Broadcast, Op};
+use recovery::Recovery;
+pub use recovery::{ConnectionStateRecovery, Kept, RecoveryRequest, Session};
 use timers::Timers;
 
 use crate::engine::{self, ChannelId, CloseReason, Encoded, Refusal, SendError, ServerSession, Transport};
@@ -63,6 +67,8 @@ pub struct Server {
     channels: SlotMap<ChannelKey, ConnId>,
     hub: Hub<(ConnId, Slot)>,
     timers: Timers<ConnId>,
+    /// Costs nothing if it is off.
+    recovery: Option<Box<Recovery>>,
     ready: VecDeque<Ready>,
     closing: bool,
 }
@@ -73,7 +79,9 @@ impl Server {
     pub fn new(config: Config, seed: Seed) -> Self {
         let mut hub = Hub::new();
         hub.add_namespace("/");
+        let recovery = config.recovery.map(|recovery| Box::new(Recovery::new(recovery, &config.engine)));
         Self {
+            recovery,
             config: Arc::new(config),
             random: Random::new(seed),
             conns: SlotMap::with_key(),
@@ -157,10 +165,6 @@ impl Server {
         if socket.is_connected() { Ok(socket.handle) } else { Err(UsageError::NotConnected) }
     }
 
-    fn id(&self, key: SocketKey) -> Result<SocketId, UsageError> {
-        self.hub.get(key).map(|socket| socket.id()).ok_or(UsageError::Gone)
-    }
-
     fn open(&mut self, transport: Transport, now: Instant) -> (ConnId, ChannelId) {
         let channel = self.channels.insert(ConnId::default());
         let sid = Sid::random(&mut self.random, self.config.shard);
@@ -200,6 +204,7 @@ impl Server {
 
     /// Closes a connection whose peer broke the Socket.IO protocol (B102).
     fn expel(conn: &mut Conn, now: Instant) {
+        conn.undelivered |= conn.engine.outbox_bytes() > 0;
         conn.socket.close(DisconnectReason::Connection(CloseReason::ForcedClose));
         conn.engine.close(true, now);
     }
@@ -216,7 +221,8 @@ impl Server {
                     // It may be the one that room was waited for.
                     self.ready.push_back(Ready::Write(id));
                 }
-                Self::route(&mut self.hub, &mut self.random, conn, id, event);
+                let recovery = self.recovery.as_deref_mut();
+                Self::route(&mut self.hub, &mut self.random, recovery, conn, (id, event), now);
             } else if let Some(packet) = conn.socket.poll_message() {
                 conn.engine.push(packet);
             } else if let Some(event) = conn.engine.poll_event() {
@@ -229,6 +235,7 @@ impl Server {
                     }
                     engine::Event::Upgraded => conn.tell(Event::Upgraded),
                     engine::Event::Closed { reason, undelivered } => {
+                        conn.undelivered |= undelivered > 0;
                         conn.socket.close(DisconnectReason::Connection(reason));
                         self.sids.remove(&conn.engine.sid());
                         conn.tell(Event::Closed { reason, undelivered });
@@ -254,9 +261,10 @@ impl Server {
     fn route(
         hub: &mut Hub<(ConnId, Slot)>,
         random: &mut Random,
+        recovery: Option<&mut Recovery>,
         conn: &mut Conn,
-        id: ConnId,
-        event: ConnEvent,
+        (id, event): (ConnId, ConnEvent),
+        now: Instant,
     ) {
         let event = match event {
             ConnEvent::Connect { slot, namespace, auth } => {
@@ -267,7 +275,8 @@ impl Server {
                 let public = SocketId::random(random);
                 let key = hub.insert(namespace, public, (id, slot));
                 conn.sockets.push((slot, key));
-                Event::Connect { socket: key, id: public, namespace, auth }
+                let wanted = recovery.and(auth.as_deref()).and_then(RecoveryRequest::find);
+                Event::Connect { socket: key, id: public, namespace, auth, recovery: wanted }
             }
             ConnEvent::Event { slot, payload, ack } => match conn.key(slot) {
                 Some(socket) => Event::Event { socket, payload, ack },
@@ -280,7 +289,12 @@ impl Server {
             ConnEvent::Disconnect { slot, reason } => {
                 let Some(socket) = conn.key(slot) else { return };
                 conn.sockets.retain(|(of, _)| *of != slot);
-                let rooms = hub.remove(socket).map(|(_, rooms)| rooms).unwrap_or_default();
+                let Some((gone, rooms)) = hub.remove(socket) else { return };
+                if let Some(recovery) = recovery {
+                    let at_rest = gone.is_connected() && !conn.undelivered && conn.engine.outbox_bytes() == 0;
+                    let place = (gone.namespace(), gone.id(), &rooms[..]);
+                    recovery.lose(socket, reason.is_recoverable(), at_rest, place, now);
+                }
                 Event::Disconnect { socket, reason, rooms }
             }
         };

@@ -20,5 +20,6 @@ mod namespaces;
 mod packets;
 mod polling;
 mod pressure;
+mod recovery;
 mod rooms;
 mod upgrade;
