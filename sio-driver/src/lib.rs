@@ -103,7 +103,7 @@ pub use server::{
 };
 pub use sio_proto::engine::{CloseReason, Cors, Overflow, Transport, TransportError};
 pub use sio_proto::hub::Room;
-pub use sio_proto::server::Delivery;
+pub use sio_proto::server::{ConnectionStateRecovery, Delivery};
 pub use sio_proto::socket::payload::DecodeError;
 pub use sio_proto::socket::{
     Args, BufferOverflow, ConnectError, ConnectionError, DisconnectReason, EncodeError, PacketError, Payload,

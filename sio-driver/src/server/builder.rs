@@ -3,11 +3,11 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sio_proto::Seed;
 use sio_proto::engine::{self, Cors, Overflow, Transport};
-use sio_proto::server::Config;
+use sio_proto::server::{Config, ConnectionStateRecovery};
 
 use crate::handlers::States;
 use crate::runtime::Runtime;
@@ -157,6 +157,21 @@ impl<S: From<Server>> ServerBuilder<S> {
         self
     }
 
+    /// Lets clients whose connection was lost have their session back when they return in time: the id, the rooms, and the events that
+    /// they missed; see [`Socket::recovered`](crate::Socket::recovered). Default: off, and then it costs nothing.
+    ///
+    /// Events that ask for an acknowledgement, and volatile ones, do not come later. The other events carry one more argument, a string
+    /// by which the client says how far it got; JavaScript's clients show it to listeners that take so many arguments.
+    ///
+    /// A client can be recovered after it was lost; not after it has left, was sent away, or broke the rules of Engine.IO. It is
+    /// recovered only if no event is lost thereby. The connect handlers of the new socket run when the disconnect handlers of the old
+    /// one have ended.
+    #[must_use]
+    pub fn connection_state_recovery(mut self, recovery: ConnectionStateRecovery) -> Self {
+        self.config.recovery = Some(recovery);
+        self
+    }
+
     /// A value for handlers that ask for [`State<T>`](crate::State); one for each type.
     #[must_use]
     pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
@@ -185,6 +200,9 @@ impl<S: From<Server>> ServerBuilder<S> {
         let Self { host, engine, config, shards, state, .. } = self;
         let mut config = config;
         config.engine = Arc::new(engine);
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let epoch = u64::try_from(since_1970.as_millis()).unwrap_or_default();
+        let epoch = epoch.saturating_sub(host.now().as_micros() / 1000);
         let shared = Arc::new_cyclic(|shared| {
             let shard = |index: usize| {
                 let mut config = config.clone();
@@ -193,7 +211,7 @@ impl<S: From<Server>> ServerBuilder<S> {
                 getrandom::fill(&mut seed).expect("the operating system gives randomness");
                 Shard::new(config, Seed(seed), host.clone(), shared.clone())
             };
-            Shared::new(Arc::new(config.clone()), state, (0..shards).map(shard).collect())
+            Shared::new(Arc::new(config.clone()), state, (0..shards).map(shard).collect(), epoch)
         });
         let server = Server::from_shared(shared);
         let _ = server.of("/");

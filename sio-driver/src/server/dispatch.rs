@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use sio_proto::hub::SocketKey;
-use sio_proto::server::{ConnId, Event};
+use sio_proto::server::{ConnId, Event, RecoveryRequest};
 use sio_proto::socket::{AckError, ConnectError, DisconnectReason, Payload};
 
 use crate::handlers::{self, Context, Lanes, What, find};
 use crate::runtime::BoxFuture;
 use crate::server::Socket;
+use crate::server::recovery::{self, OwnEnd};
 use crate::server::shard::{Shard, State};
 use crate::server::socket::SocketInner;
 
@@ -33,7 +34,7 @@ struct Job {
 }
 
 enum Work {
-    Connect,
+    Connect(Option<Box<RecoveryRequest>>),
     Event { payload: Payload, ack: Option<u64> },
     Disconnect,
 }
@@ -96,7 +97,7 @@ fn resolve(
     wakers: &mut Vec<Waker>,
 ) -> Option<Job> {
     match event {
-        Event::Connect { socket: key, id, namespace, auth } => {
+        Event::Connect { socket: key, id, namespace, auth, recovery } => {
             let server = shard.server();
             let namespace = server.as_ref().and_then(|server| server.namespace(namespace));
             let (Some(server), Some(namespace)) = (server, namespace) else {
@@ -118,9 +119,11 @@ fn resolve(
                 auth,
                 accepted: false.into(),
                 left: Default::default(),
+                recovered: false,
+                end: OwnEnd::default(),
             });
             state.sockets.insert(key, socket.clone());
-            Some(Job { socket: Socket(socket), what: Work::Connect })
+            Some(Job { socket: Socket(socket), what: Work::Connect(recovery.map(Box::new)) })
         }
         Event::Event { socket, payload, ack } => {
             let socket = Socket(state.sockets.get(&socket)?.clone());
@@ -189,12 +192,14 @@ impl handlers::Job for Job {
     fn run(self) -> Option<BoxFuture<Option<u64>>> {
         let Self { socket, what } = self;
         match what {
-            Work::Connect => Some(Box::pin(connect(socket))),
+            Work::Connect(wanted) => Some(Box::pin(connect(recovery::begin(socket, wanted.as_deref())))),
             // What a client sent that was then refused.
             Work::Event { .. } if !socket.0.accepted.load(Ordering::Acquire) => None,
             Work::Event { payload, ack } => run_event(socket, payload, ack),
             Work::Disconnect => {
                 socket.forget_handlers();
+                // With it, if there is nothing to run.
+                let end = ReachOnDrop(socket.clone());
                 let (reason, accepted) = (socket.0.left.get()?.0, socket.0.accepted.load(Ordering::Acquire));
                 if !accepted {
                     return None;
@@ -203,9 +208,18 @@ impl handlers::Job for Job {
                 if socket.0.handlers.disconnect.is_empty() {
                     return None;
                 }
-                Some(Box::pin(disconnect(socket, reason)))
+                Some(Box::pin(disconnect(socket, reason, end)))
             }
         }
+    }
+}
+
+/// Tells, at whatever end of the disconnect handlers, that they have ended.
+struct ReachOnDrop(Socket);
+
+impl Drop for ReachOnDrop {
+    fn drop(&mut self) {
+        self.0.0.end.reach();
     }
 }
 
@@ -214,7 +228,9 @@ async fn connect(socket: Socket) -> Option<u64> {
     let handlers = socket.0.handlers.clone();
     let (shard, key) = (&socket.0.shard, socket.0.key);
     let context = || Context { socket: socket.clone(), what: What::Connect };
-    for middleware in &handlers.middlewares {
+    let recovery = socket.0.server.config.recovery;
+    let skip = socket.recovered() && recovery.is_some_and(|recovery| recovery.skip_middlewares);
+    for middleware in handlers.middlewares.iter().filter(|_| !skip) {
         if let Err(error) = middleware.call(context()).await {
             tracing::debug!(socket = %socket.id(), namespace = %socket.namespace().name(), %error, "refused");
             let now = shard.now();
@@ -230,14 +246,16 @@ async fn connect(socket: Socket) -> Option<u64> {
     // B108: the client may be gone; its disconnect then finds a socket that was never accepted.
     shard.lock().machine.accept(key, now).ok()?;
     socket.0.accepted.store(true, Ordering::Release);
-    tracing::debug!(socket = %socket.id(), namespace = %socket.namespace().name(), "connected");
+    let recovered = socket.recovered();
+    tracing::debug!(socket = %socket.id(), namespace = %socket.namespace().name(), recovered, "connected");
+    recovery::succeed(&socket).wait().await;
     for handler in &handlers.connect {
         handler.call(context()).await;
     }
     None
 }
 
-async fn disconnect(socket: Socket, reason: DisconnectReason) -> Option<u64> {
+async fn disconnect(socket: Socket, reason: DisconnectReason, _end: ReachOnDrop) -> Option<u64> {
     for handler in &socket.0.handlers.disconnect {
         handler.call(Context { socket: socket.clone(), what: What::Disconnect(reason) }).await;
     }

@@ -12,6 +12,7 @@ mod middleware;
 mod namespace;
 mod operator;
 mod pump;
+mod recovery;
 mod serve;
 mod shard;
 mod socket;
@@ -34,6 +35,7 @@ use crate::error::EmitError;
 use crate::handlers::States;
 use crate::wakers::enlist;
 use closing::{Closing, Stage};
+use recovery::Recovering;
 use shard::Shard;
 
 pub use acks::{AckResponse, BroadcastWithAck};
@@ -57,11 +59,13 @@ pub(crate) struct Shared {
     namespaces: RwLock<Vec<Namespace>>,
     /// Held while a namespace is made.
     making: Mutex<()>,
+    /// Milliseconds since 1970 at the runtime's zero.
+    epoch: u64,
     pub(crate) closing: Closing,
 }
 
 impl Shared {
-    fn new(config: Arc<Config>, state: States, shards: Arc<[Arc<Shard>]>) -> Self {
+    fn new(config: Arc<Config>, state: States, shards: Arc<[Arc<Shard>]>, epoch: u64) -> Self {
         Self {
             config,
             state,
@@ -69,6 +73,7 @@ impl Shared {
             next_shard: AtomicUsize::new(0),
             namespaces: RwLock::default(),
             making: Mutex::default(),
+            epoch,
             closing: Closing::default(),
         }
     }
@@ -135,7 +140,8 @@ impl Server {
         if let Some(namespace) = namespaces.get(id.index()) {
             return namespace.clone();
         }
-        let namespace = Namespace::new(name, id, self.0.shards.clone());
+        let recovering = self.0.config.recovery.map(|_| Recovering::new(self.0.epoch));
+        let namespace = Namespace::new(name, id, self.0.shards.clone(), recovering);
         namespaces.push(namespace.clone());
         namespace
     }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sio_proto::Str;
-use sio_proto::hub::{NamespaceId, Room, Scope};
+use sio_proto::engine::Encoded;
+use sio_proto::hub::{NamespaceId, Offset, Room, Scope};
 use sio_proto::server::Delivery;
-use sio_proto::socket::Args;
+use sio_proto::socket::{Args, EncodeError};
 
+use crate::encode::encode;
 use crate::error::{EmitError, Error};
 use crate::handlers::{Erased, Handler, Live, Table};
 use crate::server::middleware::ErasedMiddleware;
+use crate::server::recovery::Recovering;
 use crate::server::shard::Shard;
 use crate::server::{Middleware, Operator, Socket};
 
@@ -28,6 +31,7 @@ struct Inner {
     handlers: Live<Handlers>,
     ack_ids: AtomicU64,
     shards: Arc<[Arc<Shard>]>,
+    recovering: Option<Recovering>,
 }
 
 /// What to call when something happens in a namespace.
@@ -54,8 +58,14 @@ impl fmt::Debug for Namespace {
 }
 
 impl Namespace {
-    pub(crate) fn new(name: Str, id: NamespaceId, shards: Arc<[Arc<Shard>]>) -> Self {
-        Self(Arc::new(Inner { name, id, handlers: Live::default(), ack_ids: AtomicU64::new(0), shards }))
+    pub(crate) fn new(
+        name: Str,
+        id: NamespaceId,
+        shards: Arc<[Arc<Shard>]>,
+        recovering: Option<Recovering>,
+    ) -> Self {
+        let (handlers, ack_ids) = (Live::default(), AtomicU64::new(0));
+        Self(Arc::new(Inner { name, id, handlers, ack_ids, shards, recovering }))
     }
 
     /// The name, with its slash.
@@ -75,6 +85,28 @@ impl Namespace {
     /// Unique in the namespace: one broadcast asks all its receivers for the same id (B96).
     pub(crate) fn next_ack_id(&self) -> u64 {
         self.0.ack_ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn recovering(&self) -> Option<&Recovering> {
+        self.0.recovering.as_ref()
+    }
+
+    /// An event as it goes out: with an offset, if clients that are away are to have it later.
+    pub(crate) fn encode_event<A: Args + ?Sized>(
+        &self,
+        event: &str,
+        args: &A,
+        recoverable: bool,
+    ) -> Result<(Encoded, Option<Offset>), EncodeError> {
+        let offset = self.recovering().filter(|_| recoverable).and_then(|recovering| {
+            let shard = self.0.shards.first()?;
+            Some(recovering.next_offset(shard.now()))
+        });
+        let packet = encode(|encoder| match offset {
+            Some(offset) => encoder.event_at(self.name(), offset, event, args),
+            None => encoder.event(self.name(), None, event, args),
+        })?;
+        Ok((packet, offset))
     }
 
     pub(crate) fn shards(&self, each: impl FnMut(&Arc<Shard>)) {

@@ -19,6 +19,7 @@ use crate::error::{EmitError, Error, Packet};
 use crate::handlers::{Handler, Live, Peer, States, Table};
 use crate::server::acks::{ClientAnswer, Slot};
 use crate::server::namespace::Handlers;
+use crate::server::recovery::OwnEnd;
 use crate::server::shard::Shard;
 use crate::server::{Handshake, Namespace, Operator, Shared};
 use crate::wakers::enlist;
@@ -45,6 +46,8 @@ pub(crate) struct SocketInner {
     pub(crate) accepted: AtomicBool,
     /// Set when the client has left, with the rooms that it was in.
     pub(crate) left: OnceLock<(DisconnectReason, Vec<Room>)>,
+    pub(crate) recovered: bool,
+    pub(crate) end: OwnEnd,
 }
 
 impl fmt::Debug for Socket {
@@ -54,7 +57,7 @@ impl fmt::Debug for Socket {
 }
 
 impl Socket {
-    /// The public id: 20 characters, another one for each namespace and connection.
+    /// The public id: 20 characters, another one for each namespace and connection, unless the client was [recovered](Self::recovered).
     #[must_use]
     pub fn id(&self) -> SocketId {
         self.0.id
@@ -78,6 +81,13 @@ impl Socket {
         self.0.accepted.load(Ordering::Acquire) && self.0.shard.lock().machine.hub().get(self.0.key).is_some()
     }
 
+    /// Whether the client was away, and has its session back: its id, its rooms and the events that it missed. See
+    /// [`connection_state_recovery`](crate::ServerBuilder::connection_state_recovery).
+    #[must_use]
+    pub fn recovered(&self) -> bool {
+        self.0.recovered
+    }
+
     /// Sends an event. A tuple is several arguments, `&()` is none, anything else that is `Serialize` is one; `Bytes` inside
     /// becomes a binary attachment.
     ///
@@ -86,8 +96,8 @@ impl Socket {
     /// # Errors
     /// [`EmitError::Full`] if the client reads too slowly, and the others of [`EmitError`].
     pub fn emit<A: Args + ?Sized>(&self, event: &str, args: &A) -> Result<(), EmitError> {
-        let packet = encode(|encoder| encoder.event(self.0.namespace.name(), None, event, args))?;
-        self.send_packet(packet.into())
+        let (encoded, offset) = self.0.namespace.encode_event(event, args, true)?;
+        self.send_packet(Packet { encoded, ack: None, offset })
     }
 
     /// As [`emit`](Self::emit), but waits for room instead of giving the event back.
@@ -146,7 +156,16 @@ impl Socket {
     /// # Errors
     /// As for [`emit`](Self::emit).
     pub fn send_packet(&self, packet: Packet) -> Result<(), EmitError> {
-        Ok(self.0.shard.lock().machine.emit(self.0.key, packet.encoded, false)?)
+        let Packet { encoded, offset, .. } = packet;
+        let Some(offset) = offset else {
+            return Ok(self.0.shard.lock().machine.emit(self.0.key, encoded, false)?);
+        };
+        let now = self.0.shard.now();
+        let sent = self.0.shard.lock().machine.emit_at(self.0.key, encoded, offset, now);
+        sent.map_err(|error| match error.into() {
+            EmitError::Full(packet) => EmitError::Full(Packet { offset: Some(offset), ..packet }),
+            other => other,
+        })
     }
 
     /// Waits until the outbox is at most half full, or the client is gone.

@@ -11,6 +11,7 @@ mod http;
 mod order;
 mod panics;
 mod pressure;
+mod recovery;
 mod rooms;
 mod upgrade;
 mod wake;
