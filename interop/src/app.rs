@@ -49,8 +49,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sio_tokio::{
-    Ack, AckError, Auth, ConnectError, Cors, Data, DisconnectReason, Error, Event, Namespace, Payload,
-    Server, Socket, State,
+    Ack, AckError, Auth, ConnectError, ConnectionStateRecovery, Cors, Data, DisconnectReason, Error, Event,
+    Namespace, Payload, Server, Socket, State,
 };
 use tokio::{
     net::TcpListener,
@@ -128,6 +128,9 @@ fn server(config: &Config) -> Server {
         .state(Recorder::default());
     if let Some(origin) = config.cors_origin {
         builder = builder.cors(Cors::new().origin(origin).credentials(true));
+    }
+    if config.recovery {
+        builder = builder.connection_state_recovery(ConnectionStateRecovery::new());
     }
     let io = builder.build();
 

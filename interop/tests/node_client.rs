@@ -54,3 +54,14 @@ fn reconnect() {
 fn many() {
     run_test_file(Kind::Ours, Profile::Default, "many");
 }
+
+#[test]
+fn recovery() {
+    run_test_file(Kind::Ours, Profile::Recovery, "recovery");
+}
+
+/// Where the reference recovers nothing, or too much.
+#[test]
+fn recovery_beyond() {
+    run_test_file(Kind::Ours, Profile::Recovery, "recovery-beyond");
+}

@@ -64,4 +64,9 @@ mod node {
     fn many() {
         run_test_file(Kind::Reference, Profile::Default, "many");
     }
+
+    #[test]
+    fn recovery() {
+        run_test_file(Kind::Reference, Profile::Recovery, "recovery");
+    }
 }

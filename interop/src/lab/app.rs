@@ -11,8 +11,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sio_tokio::{
-    Ack, AckError, Auth, ConnectError, Data, DisconnectReason, Error, Namespace, Operator, Payload, Server,
-    Socket, State, Transport,
+    Ack, AckError, Auth, ConnectError, ConnectionStateRecovery, Data, DisconnectReason, Error, Namespace,
+    Operator, Payload, Server, Socket, State, Transport,
 };
 use tokio::{
     net::TcpListener,
@@ -126,6 +126,19 @@ impl App {
                 Value::Null
             }
             "cut" => self.lab.lines.cut().into(),
+            "away" => {
+                let command = parse()?;
+                let socket = self.find(&command.id)?;
+                self.lab.lines.cut();
+                while socket.connected() {
+                    sleep(Duration::from_millis(1)).await;
+                }
+                for event in &command.events {
+                    let sent = self.selection(event).emit(&event.event, &Revived(&event.args));
+                    sent.map_err(|error| error.to_string())?;
+                }
+                command.events.len().into()
+            }
             "retries" => {
                 let rules = serde_json::from_value(command).map_err(|error| error.to_string())?;
                 *self.lab.retries.lock().unwrap_or_else(PoisonError::into_inner) = rules;
@@ -156,6 +169,7 @@ struct Command {
     id: String,
     event: String,
     args: Vec<Value>,
+    events: Vec<Self>,
     rooms: Vec<String>,
     except: Vec<String>,
     room: String,
@@ -171,6 +185,7 @@ impl Default for Command {
             id: String::new(),
             event: String::new(),
             args: Vec::new(),
+            events: Vec::new(),
             rooms: Vec::new(),
             except: Vec::new(),
             room: String::new(),
@@ -200,7 +215,7 @@ fn server(options: &Options, lab: Lab) -> Server {
         "websocket" => Transport::WebSocket,
         other => panic!("our server has no transport \"{other}\""),
     });
-    let io = Server::builder()
+    let builder = Server::builder()
         .path(options.path.clone())
         .transports(transports)
         .allow_upgrades(options.allow_upgrades)
@@ -209,8 +224,13 @@ fn server(options: &Options, lab: Lab) -> Server {
         .upgrade_timeout(options.upgrade_timeout)
         .connect_timeout(options.connect_timeout)
         .max_http_buffer_size(options.max_http_buffer_size)
-        .state(lab)
-        .build();
+        .state(lab);
+    let builder = if options.recovery {
+        builder.connection_state_recovery(ConnectionStateRecovery::new())
+    } else {
+        builder
+    };
+    let io = builder.build();
 
     let root = io.of("/");
     watch(&root);
@@ -295,7 +315,10 @@ fn watch(namespace: &Namespace) {
     namespace
         .on_connect(async |socket: Socket, State(lab): State<Lab>, Auth(auth): Auth<Value>| {
             let (nsp, id) = names(&socket);
-            lab.log.push("connect", json!({ "nsp": nsp, "id": id, "recovered": false, "auth": auth }));
+            lab.log.push(
+                "connect",
+                json!({ "nsp": nsp, "id": id, "recovered": socket.recovered(), "auth": auth }),
+            );
         })
         .on_disconnect(async |socket: Socket, State(lab): State<Lab>, reason: DisconnectReason| {
             let (nsp, id) = names(&socket);
