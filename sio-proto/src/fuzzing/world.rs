@@ -630,6 +630,7 @@ impl World {
                 assert!(gone.acks.values().all(|asked| *asked == 0), "a question without an answer");
                 assert_eq!(rooms.iter().map(|room| room.to_string()).collect::<BTreeSet<_>>(), gone.rooms);
             }
+            Event::ConnectUnknown { .. } => unreachable!("unknown namespaces are refused"),
             Event::Upgraded => {}
             Event::Closed { undelivered, .. } => {
                 let known = self.conns.get_mut(&conn).expect("known");

@@ -12,10 +12,13 @@ impl Server {
     /// Lets a client into the namespace it asked for. If its session was [recovered](Self::recover), it gets what it has missed.
     ///
     /// # Errors
-    /// [`UsageError::Gone`] if it has left meanwhile.
+    /// [`UsageError::Gone`] if it has left meanwhile; [`UsageError::UnknownNamespace`] before [`assign`](Self::assign).
     pub fn accept(&mut self, key: SocketKey, now: Instant) -> Result<(), UsageError> {
         let (id, slot) = self.handle_of(key)?;
         let socket = self.hub.get(key).filter(|socket| !socket.is_connected()).ok_or(UsageError::Gone)?;
+        if socket.namespace() == NamespaceId::NOWHERE {
+            return Err(UsageError::UnknownNamespace);
+        }
         let (namespace, public) = (socket.namespace(), socket.id());
         let welcome = self.recovery.as_mut().map(|recovery| {
             let rooms: Vec<Room> = self.hub.rooms(key).cloned().collect();
@@ -30,6 +33,19 @@ impl Server {
         let _ = self.process(id, now);
         self.conn(id)?.shrink();
         Ok(())
+    }
+
+    /// Gives the socket of [`Event::ConnectUnknown`](super::Event::ConnectUnknown) the namespace that its client asked for, which has
+    /// been made meanwhile. Then it is to be accepted or refused.
+    ///
+    /// # Errors
+    /// [`UsageError::Gone`] if the client has left meanwhile, or the socket has a namespace; [`UsageError::UnknownNamespace`].
+    pub fn assign(&mut self, key: SocketKey, namespace: NamespaceId) -> Result<(), UsageError> {
+        let socket = self.hub.get(key).ok_or(UsageError::Gone)?;
+        if socket.namespace() != NamespaceId::NOWHERE {
+            return Err(UsageError::Gone);
+        }
+        if self.hub.assign(key, namespace) { Ok(()) } else { Err(UsageError::UnknownNamespace) }
     }
 
     /// Does not let a client in. What it sent meanwhile is dropped, and the rooms it joined are left.

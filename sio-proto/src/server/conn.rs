@@ -69,6 +69,7 @@ impl Conn {
     pub(super) fn tell(&mut self, event: Event) {
         match event {
             Event::Connect { socket, .. }
+            | Event::ConnectUnknown { socket, .. }
             | Event::Event { socket, .. }
             | Event::Disconnect { socket, .. } => self.inbox.push(socket, event),
             Event::Closed { .. } => self.inbox.push_last(event),

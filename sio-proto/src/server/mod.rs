@@ -70,6 +70,8 @@ pub struct Server {
     /// Costs nothing if it is off.
     recovery: Option<Box<Recovery>>,
     ready: VecDeque<Ready>,
+    /// Whether the owner is asked about namespaces that do not exist.
+    dynamic: bool,
     closing: bool,
 }
 
@@ -90,6 +92,7 @@ impl Server {
             hub,
             timers: Timers::new(),
             ready: VecDeque::new(),
+            dynamic: false,
             closing: false,
         }
     }
@@ -97,6 +100,31 @@ impl Server {
     /// The namespace of this name, made if there is none; `chat` is `/chat`. Clients of others are refused (B101).
     pub fn of(&mut self, name: &str) -> NamespaceId {
         self.hub.add_namespace(name)
+    }
+
+    /// Whether clients may ask for namespaces that do not exist: then [`Event::ConnectUnknown`] comes for them. Default: no, they are
+    /// refused.
+    pub fn set_dynamic(&mut self, dynamic: bool) {
+        self.dynamic = dynamic;
+    }
+
+    /// Removes a namespace in which nobody is, nor waits to be let in, nor may come back. Says whether it did. What is done to it
+    /// later has no effect.
+    pub fn remove_namespace(&mut self, namespace: NamespaceId) -> bool {
+        if !self.is_vacant(namespace) || !self.hub.remove_namespace(namespace) {
+            return false;
+        }
+        if let Some(recovery) = &mut self.recovery {
+            recovery.remove_namespace(namespace);
+        }
+        true
+    }
+
+    /// Whether [`remove_namespace`](Self::remove_namespace) would remove this namespace; also if it is not there.
+    #[must_use]
+    pub fn is_vacant(&self, namespace: NamespaceId) -> bool {
+        let awaited = self.recovery.as_ref().is_some_and(|recovery| recovery.awaits(namespace));
+        !awaited && !self.hub.is_occupied(namespace)
     }
 
     /// Whether there is no connection.
@@ -213,6 +241,7 @@ impl Server {
     fn process(&mut self, id: ConnId, now: Instant) -> Result<(), PeerError> {
         let mut fault = Ok(());
         let Some(conn) = self.conns.get_mut(id) else { return Ok(()) };
+        let limits = (self.config.max_namespaces, self.dynamic.then_some(self.config.max_namespace_name));
         // Each message has had its effect before the next one counts, also if they came in one body.
         loop {
             if let Some(event) = conn.socket.poll_event() {
@@ -222,7 +251,7 @@ impl Server {
                     self.ready.push_back(Ready::Write(id));
                 }
                 let recovery = self.recovery.as_deref_mut();
-                Self::route(&mut self.hub, &mut self.random, recovery, conn, (id, event), now);
+                Self::route(&mut self.hub, &mut self.random, limits, recovery, conn, (id, event), now);
             } else if let Some(packet) = conn.socket.poll_message() {
                 conn.engine.push(packet);
             } else if let Some(event) = conn.engine.poll_event() {
@@ -261,6 +290,7 @@ impl Server {
     fn route(
         hub: &mut Hub<(ConnId, Slot)>,
         random: &mut Random,
+        (most, unknown): (usize, Option<usize>),
         recovery: Option<&mut Recovery>,
         conn: &mut Conn,
         (id, event): (ConnId, ConnEvent),
@@ -268,15 +298,31 @@ impl Server {
     ) {
         let event = match event {
             ConnEvent::Connect { slot, namespace, auth } => {
-                let Some(namespace) = hub.namespace(&namespace) else {
-                    let _ = conn.socket.refuse(slot, &ConnectError::new("Invalid namespace"));
-                    return;
+                let known = hub.namespace(&namespace);
+                let refusal = if known.is_none() && unknown.is_none_or(|longest| namespace.len() > longest) {
+                    Some("Invalid namespace")
+                } else if conn.sockets.len() >= most {
+                    Some("Too many namespaces")
+                } else {
+                    None
                 };
+                if let Some(refusal) = refusal {
+                    let _ = conn.socket.refuse(slot, &ConnectError::new(refusal));
+                    return;
+                }
                 let public = SocketId::random(random);
-                let key = hub.insert(namespace, public, (id, slot));
+                let key = hub.insert(known.unwrap_or(NamespaceId::NOWHERE), public, (id, slot));
                 conn.sockets.push((slot, key));
                 let wanted = recovery.and(auth.as_deref()).and_then(RecoveryRequest::find);
-                Event::Connect { socket: key, id: public, namespace, auth, recovery: wanted }
+                match known {
+                    Some(namespace) => {
+                        Event::Connect { socket: key, id: public, namespace, auth, recovery: wanted }
+                    }
+                    None => {
+                        let name = namespace;
+                        Event::ConnectUnknown { socket: key, id: public, name, auth, recovery: wanted }
+                    }
+                }
             }
             ConnEvent::Event { slot, payload, ack } => match conn.key(slot) {
                 Some(socket) => Event::Event { socket, payload, ack },

@@ -84,7 +84,7 @@ impl Server {
         let mut armed = Vec::new();
         let Self { hub, conns, ready, config, recovery, .. } = self;
         let mut recovery = recovery.as_deref_mut().zip(broadcast.offset);
-        if let Some((recovery, offset)) = &mut recovery {
+        if let Some((recovery, offset)) = recovery.as_mut().filter(|_| hub.contains(namespace)) {
             let target = Target::Scope(scope.clone());
             recovery.log(namespace, *offset, target, broadcast.packet.clone(), now);
         }

@@ -287,6 +287,18 @@ impl Recovery {
         gone.into_iter().for_each(|pid| self.forget(pid));
     }
 
+    /// Whether somebody may come back to this namespace.
+    pub(super) fn awaits(&self, namespace: NamespaceId) -> bool {
+        self.expiry.iter().any(|(_, pid)| match self.pids.get(pid) {
+            Some(Holder::Lost(lost)) => lost.namespace == namespace,
+            _ => false,
+        })
+    }
+
+    pub(super) fn remove_namespace(&mut self, namespace: NamespaceId) {
+        self.logs.remove(&namespace);
+    }
+
     /// Forgets everything, for good.
     pub(super) fn close(&mut self) {
         self.over = true;
