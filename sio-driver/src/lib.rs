@@ -98,8 +98,8 @@ pub use handlers::{Ack, Context, Data, Event, FromContext, Handler, IntoReply, P
 pub use io::Io;
 pub use runtime::{BoxFuture, Runtime, Timer};
 pub use server::{
-    AckResponse, Auth, Body, BroadcastWithAck, Handshake, Middleware, Namespace, Operator, Server,
-    ServerBuilder, Socket, serve, serve_connection,
+    AckResponse, Auth, Body, BroadcastWithAck, Handshake, Middleware, Namespace, NamespaceRequest, Operator,
+    ParentNamespace, Server, ServerBuilder, Socket, serve, serve_connection,
 };
 pub use sio_proto::engine::{CloseReason, Cors, Overflow, Transport, TransportError};
 pub use sio_proto::hub::Room;

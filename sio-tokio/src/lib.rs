@@ -96,9 +96,9 @@ pub use sio_driver::{
     Ack, AckError, AckResponse, Args, Attempt, Auth, Body, BroadcastWithAck, BufferOverflow, ClientBuilder,
     ClientSocket, CloseReason, ConnectError, ConnectionError, ConnectionStateRecovery, Context, Cors, Data,
     DecodeError, Delivery, DisconnectReason, EmitError, EmitWithAck, EncodeError, Error, Event, Events,
-    FromContext, Handler, Handshake, Incoming, IntoReply, Middleware, Namespace, Operator, Overflow, Packet,
-    PacketError, Payload, Peer, Rejection, Room, ServerBuilder, Socket, SocketBuilder, SocketId, State, Str,
-    Transport, TransportError, Volatile,
+    FromContext, Handler, Handshake, Incoming, IntoReply, Middleware, Namespace, NamespaceRequest, Operator,
+    Overflow, Packet, PacketError, ParentNamespace, Payload, Peer, Rejection, Room, ServerBuilder, Socket,
+    SocketBuilder, SocketId, State, Str, Transport, TransportError, Volatile,
 };
 #[cfg(feature = "tls")]
 pub use sio_driver::{Tls, TlsError};

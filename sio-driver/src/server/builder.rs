@@ -11,6 +11,7 @@ use sio_proto::server::{Config, ConnectionStateRecovery};
 
 use crate::handlers::States;
 use crate::runtime::Runtime;
+use crate::server::dynamic::Limits;
 use crate::server::host::Host;
 use crate::server::shard::Shard;
 use crate::server::{Server, Shared};
@@ -22,6 +23,7 @@ pub struct ServerBuilder<S = Server> {
     config: Config,
     shards: usize,
     state: States,
+    limits: Limits,
     server: PhantomData<fn() -> S>,
 }
 
@@ -41,6 +43,7 @@ impl<S: From<Server>> ServerBuilder<S> {
             config: Config::default(),
             shards: std::thread::available_parallelism().map_or(1, usize::from).min(64),
             state: States::default(),
+            limits: Limits::default(),
             server: PhantomData,
         }
     }
@@ -179,6 +182,37 @@ impl<S: From<Server>> ServerBuilder<S> {
         self
     }
 
+    /// Whether a namespace that a client has made is removed when its last client has left: see
+    /// [`of_matching`](crate::Server::of_matching). Default: no. One in which clients may be [recovered](Self::connection_state_recovery)
+    /// is removed when their time is over.
+    #[must_use]
+    pub fn cleanup_empty_child_namespaces(mut self, clean_up: bool) -> Self {
+        self.limits.clean_up = clean_up;
+        self
+    }
+
+    /// Most namespaces that clients may make: see [`of_matching`](crate::Server::of_matching). Default: 10,000. Above it clients that
+    /// ask for another one are refused.
+    #[must_use]
+    pub fn max_child_namespaces(mut self, count: usize) -> Self {
+        self.limits.max_children = count;
+        self
+    }
+
+    /// Most namespaces that one client may be in at the same time. Default: 256. It is refused at others.
+    #[must_use]
+    pub fn max_namespaces(mut self, count: usize) -> Self {
+        self.config.max_namespaces = count;
+        self
+    }
+
+    /// Longest name of a namespace that a client may make, in bytes. Default: 256.
+    #[must_use]
+    pub fn max_namespace_name(mut self, bytes: usize) -> Self {
+        self.config.max_namespace_name = bytes;
+        self
+    }
+
     /// Into how many independent parts the server is divided; each has its own lock. Default: the number of processors, at most
     /// 64.
     ///
@@ -197,7 +231,7 @@ impl<S: From<Server>> ServerBuilder<S> {
     #[must_use]
     pub fn build(self) -> S {
         assert!((1..=256).contains(&self.shards), "a server has 1 to 256 shards");
-        let Self { host, engine, config, shards, state, .. } = self;
+        let Self { host, engine, config, shards, state, limits, .. } = self;
         let mut config = config;
         config.engine = Arc::new(engine);
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -211,7 +245,7 @@ impl<S: From<Server>> ServerBuilder<S> {
                 getrandom::fill(&mut seed).expect("the operating system gives randomness");
                 Shard::new(config, Seed(seed), host.clone(), shared.clone())
             };
-            Shared::new(Arc::new(config.clone()), state, (0..shards).map(shard).collect(), epoch)
+            Shared::new(Arc::new(config.clone()), state, (0..shards).map(shard).collect(), epoch, limits)
         });
         let server = Server::from_shared(shared);
         let _ = server.of("/");

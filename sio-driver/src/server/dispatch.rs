@@ -13,9 +13,9 @@ use sio_proto::socket::{AckError, ConnectError, DisconnectReason, Payload};
 use crate::handlers::{self, Context, Lanes, What, find};
 use crate::runtime::BoxFuture;
 use crate::server::Socket;
-use crate::server::recovery::{self, OwnEnd};
+use crate::server::dynamic::Unknown;
+use crate::server::recovery;
 use crate::server::shard::{Shard, State};
-use crate::server::socket::SocketInner;
 
 /// The right to run the handlers of one connection; one holder at a time.
 ///
@@ -28,9 +28,15 @@ pub(crate) struct Dispatcher {
     new: bool,
 }
 
-struct Job {
-    socket: Socket,
-    what: Work,
+enum Job {
+    Known { socket: Socket, what: Work },
+    Unknown(Box<Unknown>),
+}
+
+impl Job {
+    fn of(socket: Socket, what: Work) -> Self {
+        Self::Known { socket, what }
+    }
 }
 
 enum Work {
@@ -106,28 +112,18 @@ fn resolve(
                 return None;
             };
             let handshake = state.conns.get(conn)?.handshake.clone();
-            let handlers = namespace.handlers();
-            let socket = Arc::new(SocketInner {
-                shard: shard.clone(),
-                server,
-                key,
-                id,
-                namespace,
-                handlers,
-                own: Default::default(),
-                handshake,
-                auth,
-                accepted: false.into(),
-                left: Default::default(),
-                recovered: false,
-                end: OwnEnd::default(),
-            });
-            state.sockets.insert(key, socket.clone());
-            Some(Job { socket: Socket(socket), what: Work::Connect(recovery.map(Box::new)) })
+            let socket = Socket::new(shard.clone(), server, (key, id), namespace, handshake, auth);
+            state.sockets.insert(key, socket.0.clone());
+            Some(Job::of(socket, Work::Connect(recovery.map(Box::new))))
+        }
+        Event::ConnectUnknown { socket: key, id, name, auth, recovery } => {
+            let (shard, handshake) = (shard.clone(), state.conns.get(conn)?.handshake.clone());
+            let recovery = recovery.map(Box::new);
+            Some(Job::Unknown(Box::new(Unknown { shard, handshake, key, id, name, auth, recovery })))
         }
         Event::Event { socket, payload, ack } => {
             let socket = Socket(state.sockets.get(&socket)?.clone());
-            Some(Job { socket, what: Work::Event { payload, ack } })
+            Some(Job::of(socket, Work::Event { payload, ack }))
         }
         Event::Ack { socket, id, result } => {
             answer(state, socket, id, result, wakers);
@@ -136,7 +132,7 @@ fn resolve(
         Event::Disconnect { socket, reason, rooms } => {
             let socket = Socket(state.sockets.remove(&socket)?);
             let _ = socket.0.left.set((reason, rooms));
-            Some(Job { socket, what: Work::Disconnect })
+            Some(Job::of(socket, Work::Disconnect))
         }
         Event::Upgraded => {
             tracing::debug!(?conn, "upgraded to websocket");
@@ -177,20 +173,29 @@ impl handlers::Job for Job {
     type Key = SocketKey;
 
     fn key(&self) -> SocketKey {
-        self.socket.0.key
+        match self {
+            Self::Known { socket, .. } => socket.0.key,
+            Self::Unknown(unknown) => unknown.key,
+        }
     }
 
     fn limit(&self) -> usize {
-        self.socket.0.handlers.concurrency()
+        match self {
+            Self::Known { socket, .. } => socket.0.handlers.concurrency(),
+            Self::Unknown(_) => 1,
+        }
     }
 
     /// Connect and disconnect handlers.
     fn is_alone(&self) -> bool {
-        !matches!(self.what, Work::Event { .. })
+        !matches!(self, Self::Known { what: Work::Event { .. }, .. })
     }
 
     fn run(self) -> Option<BoxFuture<Option<u64>>> {
-        let Self { socket, what } = self;
+        let (socket, what) = match self {
+            Self::Known { socket, what } => (socket, what),
+            Self::Unknown(unknown) => return Some(Box::pin(connect_unknown(*unknown))),
+        };
         match what {
             Work::Connect(wanted) => Some(Box::pin(connect(recovery::begin(socket, wanted.as_deref())))),
             // What a client sent that was then refused.
@@ -219,8 +224,15 @@ struct ReachOnDrop(Socket);
 
 impl Drop for ReachOnDrop {
     fn drop(&mut self) {
-        self.0.0.end.reach();
+        let Socket(inner) = &self.0;
+        inner.end.reach();
+        inner.server.clean_up(inner.namespace.id());
     }
+}
+
+async fn connect_unknown(unknown: Unknown) -> Option<u64> {
+    let (socket, wanted) = unknown.decide().await?;
+    connect(recovery::begin(socket, wanted.as_deref())).await
 }
 
 /// Asks the middlewares, lets the client in or not, and runs the connect handlers.
@@ -239,6 +251,7 @@ async fn connect(socket: Socket) -> Option<u64> {
             locked.sockets.remove(&key);
             drop(locked);
             socket.forget_handlers();
+            socket.0.server.clean_up(socket.namespace().id());
             return None;
         }
     }

@@ -13,6 +13,7 @@ use sio_proto::socket::{Args, EncodeError};
 use crate::encode::encode;
 use crate::error::{EmitError, Error};
 use crate::handlers::{Erased, Handler, Live, Table};
+use crate::server::dynamic::Child;
 use crate::server::middleware::ErasedMiddleware;
 use crate::server::recovery::Recovering;
 use crate::server::shard::Shard;
@@ -21,14 +22,17 @@ use crate::server::{Middleware, Operator, Socket};
 /// A namespace of a server. Cloning gives another handle.
 ///
 /// Handlers are kept in one table that all clients of the namespace share. A client gets the table as it is when the client
-/// connects; so set handlers up before the server listens, and no event can come before its handler is there.
+/// connects; so set handlers up before the server listens, and no event can come before its handler is there. Children of one
+/// [`ParentNamespace`](crate::ParentNamespace) share one table: what is added to one of them is added to all.
 #[derive(Clone)]
 pub struct Namespace(Arc<Inner>);
 
 struct Inner {
     name: Str,
     id: NamespaceId,
-    handlers: Live<Handlers>,
+    /// A child has those of its parent.
+    handlers: Arc<Live<Handlers>>,
+    child: Option<Child>,
     ack_ids: AtomicU64,
     shards: Arc<[Arc<Shard>]>,
     recovering: Option<Recovering>,
@@ -46,6 +50,10 @@ pub(crate) struct Handlers {
 
 impl Handlers {
     /// How many events of one socket may be handled at the same time.
+    pub(crate) fn set_concurrency(&mut self, limit: usize) {
+        self.concurrency = Some(limit.max(1));
+    }
+
     pub(crate) fn concurrency(&self) -> usize {
         self.concurrency.unwrap_or(1)
     }
@@ -63,9 +71,11 @@ impl Namespace {
         id: NamespaceId,
         shards: Arc<[Arc<Shard>]>,
         recovering: Option<Recovering>,
+        child: Option<Child>,
     ) -> Self {
-        let (handlers, ack_ids) = (Live::default(), AtomicU64::new(0));
-        Self(Arc::new(Inner { name, id, handlers, ack_ids, shards, recovering }))
+        let handlers = child.as_ref().map(|child| child.parent.0.handlers.clone()).unwrap_or_default();
+        let ack_ids = AtomicU64::new(0);
+        Self(Arc::new(Inner { name, id, handlers, child, ack_ids, shards, recovering }))
     }
 
     /// The name, with its slash.
@@ -76,6 +86,10 @@ impl Namespace {
 
     pub(crate) fn id(&self) -> NamespaceId {
         self.0.id
+    }
+
+    pub(crate) fn child(&self) -> Option<&Child> {
+        self.0.child.as_ref()
     }
 
     pub(crate) fn handlers(&self) -> Arc<Handlers> {
@@ -157,7 +171,7 @@ impl Namespace {
     /// Lets up to `limit` events of one client be handled at the same time. Default: 1, one after another, in order. Events are
     /// still started in order.
     pub fn concurrent(&self, limit: usize) -> &Self {
-        self.change(|handlers| handlers.concurrency = Some(limit.max(1)))
+        self.change(|handlers| handlers.set_concurrency(limit))
     }
 
     /// Sends an event to everyone in the namespace. See [`Operator::emit`].

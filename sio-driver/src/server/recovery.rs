@@ -2,15 +2,15 @@
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::task::{Poll, Waker};
 
 use sio_proto::Instant;
-use sio_proto::hub::Offset;
+use sio_proto::hub::{NamespaceId, Offset};
 use sio_proto::server::{Kept, RecoveryRequest};
 
-use crate::server::Socket;
 use crate::server::socket::SocketInner;
+use crate::server::{Shared, Socket};
 use crate::wakers::enlist;
 
 /// What a namespace needs for recovery.
@@ -44,6 +44,23 @@ impl Recovering {
 struct Legacy {
     /// The end of the last socket that had the session.
     end: Arc<End>,
+    server: Weak<Shared>,
+    namespace: NamespaceId,
+}
+
+impl Drop for Legacy {
+    /// The session may be over: nobody comes back to its namespace any more. Whoever drops it may hold locks, so that is seen to later.
+    fn drop(&mut self) {
+        let Some(server) = self.server.upgrade().filter(|server| server.limits.clean_up) else { return };
+        if let Some(shard) = server.shards.first() {
+            let (namespace, server) = (self.namespace, self.server.clone());
+            shard.host().spawn(Box::pin(async move {
+                if let Some(server) = server.upgrade() {
+                    server.clean_up(namespace);
+                }
+            }));
+        }
+    }
 }
 
 /// The end of a socket: when its disconnect handlers have ended.
@@ -154,6 +171,8 @@ pub(crate) fn succeed(socket: &Socket) -> Predecessor {
     let mut locked = socket.0.shard.lock();
     let kept = locked.machine.kept(socket.0.key).and_then(|Kept(kept)| kept.downcast_ref::<Legacy>());
     let predecessor = kept.map(|legacy| legacy.end.clone());
-    locked.machine.keep(socket.0.key, Kept(Arc::new(Legacy { end: end.clone() })));
+    let (end, server) = (end.clone(), Arc::downgrade(&socket.0.server));
+    let legacy = Legacy { end, server, namespace: socket.namespace().id() };
+    locked.machine.keep(socket.0.key, Kept(Arc::new(legacy)));
     Predecessor(predecessor)
 }

@@ -57,6 +57,32 @@ impl fmt::Debug for Socket {
 }
 
 impl Socket {
+    pub(crate) fn new(
+        shard: Arc<Shard>,
+        server: Arc<Shared>,
+        (key, id): (SocketKey, SocketId),
+        namespace: Namespace,
+        handshake: Arc<Handshake>,
+        auth: Option<Str>,
+    ) -> Self {
+        let handlers = namespace.handlers();
+        Self(Arc::new(SocketInner {
+            shard,
+            server,
+            key,
+            id,
+            namespace,
+            handlers,
+            own: OnceLock::new(),
+            handshake,
+            auth,
+            accepted: false.into(),
+            left: OnceLock::new(),
+            recovered: false,
+            end: OwnEnd::default(),
+        }))
+    }
+
     /// The public id: 20 characters, another one for each namespace and connection, unless the client was [recovered](Self::recovered).
     #[must_use]
     pub fn id(&self) -> SocketId {

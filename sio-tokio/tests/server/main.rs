@@ -6,6 +6,7 @@ mod close;
 mod common;
 mod connect;
 mod crowd;
+mod dynamic;
 mod handlers;
 mod http;
 mod order;

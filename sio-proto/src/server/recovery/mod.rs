@@ -44,6 +44,8 @@ pub(super) struct Recovery {
     pids: BTreeMap<Pid, Holder>,
     /// The sessions that are lost, by the end of their time.
     expiry: BTreeSet<(Instant, Pid)>,
+    /// How many of them each namespace has; none is 0.
+    awaited: BTreeMap<NamespaceId, usize>,
     sweep_at: Option<Instant>,
     /// The server closes: nobody can come back.
     over: bool,
@@ -69,6 +71,7 @@ impl Recovery {
             carriers: VecDeque::new(),
             pids: BTreeMap::new(),
             expiry: BTreeSet::new(),
+            awaited: BTreeMap::new(),
             sweep_at: None,
             over: false,
             earlier: false,
@@ -184,6 +187,7 @@ impl Recovery {
         let lost = Lost { stream, id, namespace, rooms: rooms.to_vec(), end, arrived, until };
         self.pids.insert(pid, Holder::Lost(Box::new(lost)));
         self.expiry.insert((until, pid));
+        *self.awaited.entry(namespace).or_default() += 1;
         self.arm(until);
     }
 
@@ -197,6 +201,12 @@ impl Recovery {
         match self.pids.remove(&pid)? {
             Holder::Lost(lost) => {
                 self.expiry.remove(&(lost.until, pid));
+                if let Some(awaited) = self.awaited.get_mut(&lost.namespace) {
+                    *awaited -= 1;
+                    if *awaited == 0 {
+                        self.awaited.remove(&lost.namespace);
+                    }
+                }
                 Some(*lost)
             }
             live @ Holder::Live(_) => {
@@ -265,6 +275,9 @@ impl Recovery {
     /// What is done to all sockets of a selection is done to those that are away, too: who is put out of a room meanwhile must not
     /// come back into it.
     pub(super) fn apply(&mut self, namespace: NamespaceId, scope: &Scope, op: &Op) {
+        if matches!(op, Op::Broadcast(_)) || !self.awaits(namespace) {
+            return;
+        }
         let mut gone = Vec::new();
         for (_, pid) in &self.expiry {
             let Some(Holder::Lost(lost)) = self.pids.get_mut(pid) else { continue };
@@ -289,10 +302,7 @@ impl Recovery {
 
     /// Whether somebody may come back to this namespace.
     pub(super) fn awaits(&self, namespace: NamespaceId) -> bool {
-        self.expiry.iter().any(|(_, pid)| match self.pids.get(pid) {
-            Some(Holder::Lost(lost)) => lost.namespace == namespace,
-            _ => false,
-        })
+        self.awaited.contains_key(&namespace)
     }
 
     pub(super) fn remove_namespace(&mut self, namespace: NamespaceId) {
