@@ -26,6 +26,11 @@ fn namespaces() {
 }
 
 #[test]
+fn dynamic() {
+    run_test_file(Kind::Ours, Profile::Default, "dynamic");
+}
+
+#[test]
 fn rooms() {
     run_test_file(Kind::Ours, Profile::Default, "rooms");
 }

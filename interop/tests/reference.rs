@@ -36,6 +36,11 @@ mod node {
     }
 
     #[test]
+    fn dynamic() {
+        run_test_file(Kind::Reference, Profile::Default, "dynamic");
+    }
+
+    #[test]
     fn rooms() {
         run_test_file(Kind::Reference, Profile::Default, "rooms");
     }
