@@ -22,5 +22,6 @@ mod packets;
 mod polling;
 mod pressure;
 mod recovery;
+mod recovery_model;
 mod rooms;
 mod upgrade;

@@ -12,9 +12,9 @@ use crate::common::{Rig, Ws, scope};
 
 /// A client's memory: what it shows when it comes back.
 #[derive(Clone, Debug, Default)]
-struct Memory {
-    sid: String,
-    pid: String,
+pub(crate) struct Memory {
+    pub(crate) sid: String,
+    pub(crate) pid: String,
     offset: Option<String>,
 }
 
@@ -27,8 +27,8 @@ impl Memory {
     }
 }
 
-struct World {
-    rig: Rig,
+pub(crate) struct World {
+    pub(crate) rig: Rig,
     number: u64,
 }
 
@@ -61,7 +61,7 @@ impl World {
         Self::with(ConnectionStateRecovery::new())
     }
 
-    fn with(recovery: ConnectionStateRecovery) -> Self {
+    pub(crate) fn with(recovery: ConnectionStateRecovery) -> Self {
         Self { rig: Rig::with(|_, config| config.recovery = Some(recovery)), number: 0 }
     }
 
@@ -75,18 +75,18 @@ impl World {
         (self.rig.encoder.event_at("/", offset, name, &()).unwrap(), offset)
     }
 
-    fn emit(&mut self, socket: SocketKey, name: &str) {
+    pub(crate) fn emit(&mut self, socket: SocketKey, name: &str) {
         let (packet, offset) = self.packet(name);
         self.rig.server.emit_at(socket, packet, offset, self.rig.now).unwrap();
     }
 
-    fn to(&mut self, scope: &Scope, name: &str) {
+    pub(crate) fn to(&mut self, scope: &Scope, name: &str) {
         let (packet, offset) = self.packet(name);
         let op = Op::Broadcast(Broadcast { packet, volatile: false, ack: None, offset: Some(offset) });
         self.apply(scope, &op);
     }
 
-    fn all(&mut self, name: &str) {
+    pub(crate) fn all(&mut self, name: &str) {
         self.to(&Scope::all(), name);
     }
 
@@ -96,7 +96,7 @@ impl World {
     }
 
     /// A client that says `connect`; its socket is accepted, and recovered before that if it can be.
-    fn connect(&mut self, memory: &mut Memory, connect: &str) -> (Ws, SocketKey, Vec<String>) {
+    pub(crate) fn connect(&mut self, memory: &mut Memory, connect: &str) -> (Ws, SocketKey, Vec<String>) {
         let ws = self.rig.websocket();
         self.rig.say(ws, connect).unwrap();
         let [Event::Connect { socket, recovery, .. }] = &self.rig.events(ws.conn)[..] else {
@@ -118,11 +118,11 @@ impl World {
         (ws, socket, memory)
     }
 
-    fn lose(&mut self, ws: Ws) {
+    pub(crate) fn lose(&mut self, ws: Ws) {
         self.rig.hang_up(ws.channel);
     }
 
-    fn back(&mut self, memory: &mut Memory) -> (Ws, SocketKey, Vec<String>) {
+    pub(crate) fn back(&mut self, memory: &mut Memory) -> (Ws, SocketKey, Vec<String>) {
         let connect = memory.auth();
         self.connect(memory, &connect)
     }
@@ -132,7 +132,7 @@ impl World {
         self.back(memory).2
     }
 
-    fn hear(&mut self, ws: Ws, memory: &mut Memory) -> Vec<String> {
+    pub(crate) fn hear(&mut self, ws: Ws, memory: &mut Memory) -> Vec<String> {
         heard(self.rig.frames(ws), memory)
     }
 
@@ -227,7 +227,7 @@ fn recoverable_reasons() {
             world.rig.server.disconnect(socket, true, world.rig.now).unwrap();
         }),
         ("overflow", true, |world, _, _| {
-            while world.rig.server.len() > 0 && world.number < 100 {
+            while !world.rig.server.is_empty() && world.number < 100 {
                 world.all("noise");
             }
         }),
