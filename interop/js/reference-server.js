@@ -19,6 +19,7 @@ const CONFIG = {
   connectTimeout: 45000,
   maxHttpBufferSize: 1e6,
   corsOrigin: null,
+  recovery: false,
   ...JSON.parse(process.env.SIO_CONFIG || "{}"),
 };
 
@@ -186,6 +187,22 @@ function application(io) {
   });
 
   // A name that is not ASCII.
+  const numbered = io.of(/^\/dyn-\d+$/);
+  numbered.on("connection", (socket) => {
+    socket.on("echo-ack", (value, ack) => ack(value));
+    socket.on("where", (ack) => ack(socket.nsp.name));
+    socket.on("tell-all", (value, ack) => {
+      numbered.emit("told", value);
+      ack("sent");
+    });
+  });
+  io.of(async (name, auth, next) => {
+    await sleep(50);
+    next(null, name.startsWith("/ask-") && auth.token === "secret");
+  }).on("connection", (socket) => {
+    socket.on("where", (ack) => ack(`asked for ${socket.nsp.name}`));
+  });
+
   io.of("/größe-中").on("connection", (socket) => {
     recorder.watch(socket);
     socket.on("echo-ack", (value, ack) => ack(value));
@@ -203,6 +220,7 @@ async function start(port) {
     connectTimeout: CONFIG.connectTimeout,
     maxHttpBufferSize: CONFIG.maxHttpBufferSize,
     serveClient: false,
+    ...(CONFIG.recovery ? { connectionStateRecovery: {} } : {}),
     ...(CONFIG.corsOrigin ? { cors: { origin: CONFIG.corsOrigin, credentials: true } } : {}),
   });
   application(io);

@@ -33,6 +33,11 @@
 //! | | `whoami` | none | the name |
 //! | `/slow` | (connect) | | accepted after 400 ms |
 //! | | `echo-ack` | value | the value |
+//! | `/dyn-` and a number | `echo-ack` | value | the value |
+//! | | `where` | none | the name of the namespace |
+//! | | `tell-all` | value | `"sent"`; the event `told` to everyone in all namespaces of that kind |
+//! | `/ask-…` | (connect) | auth `{token}` | unknown namespace unless the token is `secret` |
+//! | | `where` | none | `"asked for "` and the name of the namespace |
 //! | `/größe-中` | `echo-ack` | value | the value |
 
 use core::{
@@ -50,8 +55,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sio_driver::{
-    Ack, AckError, Auth, ConnectError, Cors, Data, DisconnectReason, Error, Event, Namespace, Payload,
-    Server, Socket, State,
+    Ack, AckError, Auth, ConnectError, ConnectionStateRecovery, Cors, Data, DisconnectReason, Error, Event,
+    Namespace, NamespaceRequest, Payload, Server, Socket, State,
 };
 use tokio::{sync::oneshot, time::timeout};
 
@@ -129,6 +134,9 @@ fn server(config: &Config) -> Server {
     if let Some(origin) = config.cors_origin {
         builder = builder.cors(Cors::new().origin(origin).credentials(true));
     }
+    if config.recovery {
+        builder = builder.connection_state_recovery(ConnectionStateRecovery::new());
+    }
     let io = builder.build();
 
     let root = io.of("/");
@@ -176,6 +184,25 @@ fn server(config: &Config) -> Server {
         Ok(())
     })
     .on("echo-ack", echo_ack);
+
+    let numbered = io.of_matching(|name| {
+        let number = name.strip_prefix("/dyn-").unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    let children = numbered.clone();
+    numbered
+        .on("echo-ack", echo_ack)
+        .on("where", async |socket: Socket| socket.namespace().name().to_string())
+        .on("tell-all", move |Data(value): Data<Value>| {
+            let children = children.clone();
+            async move { children.emit("told", &value).map(|_| "sent").map_err(Error::from) }
+        });
+    io.of_dynamic(async |request: NamespaceRequest| {
+        let auth = request.auth::<Credentials>().unwrap_or_default();
+        Adapter::here().sleep(Duration::from_millis(50)).await;
+        request.name().starts_with("/ask-") && auth.token.as_deref() == Some("secret")
+    })
+    .on("where", async |socket: Socket| format!("asked for {}", socket.namespace().name()));
 
     let beyond_ascii = io.of("/größe-中");
     record(&beyond_ascii);

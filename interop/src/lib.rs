@@ -41,6 +41,8 @@ macro_rules! on {
 
         mod node_client {
             interop::node_client_tests!(super::ours());
+            // Where the reference recovers nothing, or too much.
+            interop::node_client_tests!(super::ours(), Recovery: recovery_beyond);
         }
 
         mod raw_http {

@@ -31,6 +31,8 @@ pub struct Config {
     pub max_http_buffer_size: usize,
     /// The one origin that CORS headers admit; none means no CORS at all.
     pub cors_origin: Option<&'static str>,
+    /// Connection state recovery.
+    pub recovery: bool,
 }
 
 impl Default for Config {
@@ -42,6 +44,7 @@ impl Default for Config {
             connect_timeout: Duration::from_secs(45),
             max_http_buffer_size: 1_000_000,
             cors_origin: None,
+            recovery: false,
         }
     }
 }
@@ -55,6 +58,8 @@ pub enum Profile {
     Quick,
     /// CORS for `http://friend.example`.
     Cors,
+    /// Connection state recovery.
+    Recovery,
 }
 
 impl Profile {
@@ -72,6 +77,7 @@ impl Profile {
                 ..config
             },
             Self::Cors => Config { cors_origin: Some("http://friend.example"), ..config },
+            Self::Recovery => Config { recovery: true, ..config },
         }
     }
 }
@@ -151,6 +157,7 @@ impl Target {
             "connectTimeout": config.connect_timeout.as_millis() as u64,
             "maxHttpBufferSize": config.max_http_buffer_size,
             "corsOrigin": config.cors_origin,
+            "recovery": config.recovery,
         });
         let child = Command::new(node::node())
             .arg("reference-server.js")

@@ -5,6 +5,7 @@ use std::fmt;
 
 use sio_proto::UsageError;
 use sio_proto::engine::Encoded;
+use sio_proto::hub::Offset;
 use sio_proto::server;
 use sio_proto::socket::{ClientEmitError, EncodeError};
 
@@ -50,7 +51,7 @@ impl EmitError {
     /// `ack`: the id in the packet, with which it must be sent again.
     pub(crate) fn from_client(error: ClientEmitError, ack: Option<u64>) -> Self {
         match error {
-            ClientEmitError::Full(encoded) => Self::Full(Packet { encoded, ack }),
+            ClientEmitError::Full(encoded) => Self::Full(Packet { encoded, ack, offset: None }),
             ClientEmitError::TooLarge { size, limit } => Self::TooLarge { size, limit },
             _ => Self::Disconnected,
         }
@@ -63,11 +64,13 @@ pub struct Packet {
     pub(crate) encoded: Encoded,
     /// The id of the acknowledgement that it asks for, if it is one that a client sends at least once.
     pub(crate) ack: Option<u64>,
+    /// The offset that is in it, if it is an event of a server that can be recovered.
+    pub(crate) offset: Option<Offset>,
 }
 
 impl From<Encoded> for Packet {
     fn from(encoded: Encoded) -> Self {
-        Self { encoded, ack: None }
+        Self { encoded, ack: None, offset: None }
     }
 }
 

@@ -116,7 +116,7 @@ impl Machine {
                 Some("say") => {
                     let Ok((room, text)) = payload.deserialize::<(String, String)>() else { return };
                     let Ok(packet) = self.1.event("/", None, "said", &(&room, text)) else { return };
-                    let op = Op::Broadcast(Broadcast { packet, volatile: false, ack: None });
+                    let op = Op::Broadcast(Broadcast { packet, volatile: false, ack: None, offset: None });
                     let root = self.0.of("/");
                     self.0.apply(root, &Scope::all().to(room), &op, now);
                 }

@@ -141,6 +141,38 @@ impl fmt::Debug for Sid {
     }
 }
 
+/// The id of a session of connection state recovery: one socket, from connection to connection. A secret between the server and that
+/// client, because whoever shows it gets the socket's id, rooms and missed events.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pid(Id);
+
+impl Pid {
+    pub(crate) fn random(random: &mut Random) -> Self {
+        Self(Id::encode(random.bytes()))
+    }
+
+    /// The id as it stands in packets.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl FromStr for Pid {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        Id::decode(text).map(|(id, _)| Self(id))
+    }
+}
+
+impl fmt::Debug for Pid {
+    /// Shows the first four characters only, for the reason given at [`Sid`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pid({}…)", &self.as_str()[..4])
+    }
+}
+
 /// The public id of a socket: one client in one namespace. 20 characters, as other nodes of a cluster expect.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketId(Id);

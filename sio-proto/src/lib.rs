@@ -167,6 +167,6 @@ mod text;
 mod time;
 
 pub use error::UsageError;
-pub use id::{InvalidId, Seed, Sid, SocketId};
+pub use id::{InvalidId, Pid, Seed, Sid, SocketId};
 pub use text::Str;
 pub use time::Instant;

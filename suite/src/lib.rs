@@ -103,6 +103,8 @@ const FEATURES: &[(&str, &[&str])] = &[
     ("Server: selections, and what is done to many sockets", &["server::rooms"]),
     ("Server: requests, origins, `allow_request`, limits of connections", &["server::http_admission"]),
     ("Server: answers, cookie, cross-origin headers, compression, client files", &["server::http_answers"]),
+    ("Server: connection state recovery", &["server::recovery"]),
+    ("Server: dynamic namespaces", &["server::dynamic"]),
     ("Server: data of sockets, middlewares of events, watching what is sent", &["server::sockets"]),
     ("Server: back-pressure", &["server::pressure"]),
     ("Server: streams, addresses and idle connections", &["server::http"]),

@@ -171,8 +171,8 @@ tests! {
         once: ;
     }
     recovery {
-        everywhere: ;
-        on_node: misses_nothing knows_offsets begins_anew;
+        everywhere: misses_nothing knows_offsets begins_anew;
+        on_node: ;
         once: ;
     }
     requests {

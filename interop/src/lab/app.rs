@@ -15,8 +15,8 @@ use futures_rustls::TlsAcceptor;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sio_driver::{
-    Ack, AckError, Auth, ConnectError, Data, DisconnectReason, Error, Namespace, Operator, Payload, Server,
-    Socket, State, Transport,
+    Ack, AckError, Auth, ConnectError, ConnectionStateRecovery, Data, DisconnectReason, Error, Namespace,
+    Operator, Payload, Server, Socket, State, Transport,
 };
 use tokio::sync::watch;
 
@@ -143,6 +143,19 @@ impl App {
                 Value::Null
             }
             "cut" => self.lab.lines.cut().into(),
+            "away" => {
+                let command = parse()?;
+                let socket = self.find(&command.id)?;
+                self.lab.lines.cut();
+                while socket.connected() {
+                    Adapter::here().sleep(Duration::from_millis(1)).await;
+                }
+                for event in &command.events {
+                    let sent = self.selection(event).emit(&event.event, &Revived(&event.args));
+                    sent.map_err(|error| error.to_string())?;
+                }
+                command.events.len().into()
+            }
             "retries" => {
                 let rules = serde_json::from_value(command).map_err(|error| error.to_string())?;
                 *self.lab.retries.lock().unwrap_or_else(PoisonError::into_inner) = rules;
@@ -173,6 +186,7 @@ struct Command {
     id: String,
     event: String,
     args: Vec<Value>,
+    events: Vec<Self>,
     rooms: Vec<String>,
     except: Vec<String>,
     room: String,
@@ -188,6 +202,7 @@ impl Default for Command {
             id: String::new(),
             event: String::new(),
             args: Vec::new(),
+            events: Vec::new(),
             rooms: Vec::new(),
             except: Vec::new(),
             room: String::new(),
@@ -217,7 +232,7 @@ fn server(options: &Options, lab: Lab) -> Server {
         "websocket" => Transport::WebSocket,
         other => panic!("our server has no transport \"{other}\""),
     });
-    let io = Adapter::here()
+    let builder = Adapter::here()
         .server()
         .path(options.path.clone())
         .transports(transports)
@@ -227,8 +242,13 @@ fn server(options: &Options, lab: Lab) -> Server {
         .upgrade_timeout(options.upgrade_timeout)
         .connect_timeout(options.connect_timeout)
         .max_http_buffer_size(options.max_http_buffer_size)
-        .state(lab)
-        .build();
+        .state(lab);
+    let builder = if options.recovery {
+        builder.connection_state_recovery(ConnectionStateRecovery::new())
+    } else {
+        builder
+    };
+    let io = builder.build();
 
     let root = io.of("/");
     watch(&root);
@@ -314,7 +334,10 @@ fn watch(namespace: &Namespace) {
     namespace
         .on_connect(async |socket: Socket, State(lab): State<Lab>, Auth(auth): Auth<Value>| {
             let (nsp, id) = names(&socket);
-            lab.log.push("connect", json!({ "nsp": nsp, "id": id, "recovered": false, "auth": auth }));
+            lab.log.push(
+                "connect",
+                json!({ "nsp": nsp, "id": id, "recovered": socket.recovered(), "auth": auth }),
+            );
         })
         .on_disconnect(async |socket: Socket, State(lab): State<Lab>, reason: DisconnectReason| {
             let (nsp, id) = names(&socket);

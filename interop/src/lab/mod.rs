@@ -48,7 +48,7 @@
 //! | `retries` | `swallowEvery, cutEvery, cut` | each so-many-th item is not answered; at each so-many-th all TCP connections are cut, `"before"` (and not) or `"after"` it was answered; counting begins anew |
 //! | `close` (node) | `id` | closes the Engine.IO session |
 //! | `silence` (node) | `id` | the server sends no pings any more |
-//! | `away` (node) | `id, events` (fields of `emit`) | closes the Engine.IO session and emits while the client is away for certain |
+//! | `away` | `id, events` (fields of `emit`) | closes the Engine.IO session (ours: cuts the TCP connections) and emits while the client is away for certain |
 //!
 //! In arguments `{"$bytes": [length, seed]}` stands for [`pattern`].
 //!
@@ -113,7 +113,7 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// Limit of a request body and of a WebSocket message, in bytes.
     pub max_http_buffer_size: usize,
-    /// Connection state recovery (node).
+    /// Connection state recovery.
     pub recovery: bool,
     /// Sets cookies when a session opens: `lab=kept` is to be kept, `gone` is not, and `other` is for another path. Over
     /// WebSocket node sets the first only.
@@ -192,7 +192,6 @@ impl Lab {
     /// # Panics
     /// If it does not start.
     pub async fn start(side: Side, options: Options) -> Self {
-        assert!(side == Side::Node || !options.recovery, "our server has no connection state recovery yet");
         let mut lab = Self { side, options, log: Log::default(), running: Mutex::new(None) };
         lab.options.port = lab.launch().await;
         lab

@@ -3,14 +3,15 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sio_proto::Seed;
 use sio_proto::engine::{self, Cors, Overflow, Transport};
-use sio_proto::server::Config;
+use sio_proto::server::{Config, ConnectionStateRecovery};
 
 use crate::handlers::States;
 use crate::runtime::Runtime;
+use crate::server::dynamic::Limits;
 use crate::server::front::Front;
 use crate::server::host::Host;
 use crate::server::shard::Shard;
@@ -24,6 +25,7 @@ pub struct ServerBuilder<S = Server> {
     config: Config,
     shards: usize,
     state: States,
+    limits: Limits,
     server: PhantomData<fn() -> S>,
 }
 
@@ -44,6 +46,7 @@ impl<S: From<Server>> ServerBuilder<S> {
             config: Config::default(),
             shards: std::thread::available_parallelism().map_or(1, usize::from).min(64),
             state: States::default(),
+            limits: Limits::default(),
             server: PhantomData,
         }
     }
@@ -161,10 +164,56 @@ impl<S: From<Server>> ServerBuilder<S> {
         self
     }
 
+    /// Lets clients whose connection was lost have their session back when they return in time: the id, the rooms, and the events that
+    /// they missed; see [`Socket::recovered`](crate::Socket::recovered). Default: off, and then it costs nothing.
+    ///
+    /// Events that ask for an acknowledgement, and volatile ones, do not come later. The other events carry one more argument, a string
+    /// by which the client says how far it got; JavaScript's clients show it to listeners that take so many arguments.
+    ///
+    /// A client can be recovered after it was lost; not after it has left, was sent away, or broke the rules of Engine.IO. It is
+    /// recovered only if no event is lost thereby. The connect handlers of the new socket run when the disconnect handlers of the old
+    /// one have ended.
+    #[must_use]
+    pub fn connection_state_recovery(mut self, recovery: ConnectionStateRecovery) -> Self {
+        self.config.recovery = Some(recovery);
+        self
+    }
+
     /// A value for handlers that ask for [`State<T>`](crate::State); one for each type.
     #[must_use]
     pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
         self.state.insert(state);
+        self
+    }
+
+    /// Whether a namespace that a client has made is removed when its last client has left: see
+    /// [`of_matching`](crate::Server::of_matching). Default: no. One in which clients may be [recovered](Self::connection_state_recovery)
+    /// is removed when their time is over.
+    #[must_use]
+    pub fn cleanup_empty_child_namespaces(mut self, clean_up: bool) -> Self {
+        self.limits.clean_up = clean_up;
+        self
+    }
+
+    /// Most namespaces that clients may make: see [`of_matching`](crate::Server::of_matching). Default: 10,000. Above it clients that
+    /// ask for another one are refused.
+    #[must_use]
+    pub fn max_child_namespaces(mut self, count: usize) -> Self {
+        self.limits.max_children = count;
+        self
+    }
+
+    /// Most namespaces that one client may be in at the same time. Default: 256. It is refused at others.
+    #[must_use]
+    pub fn max_namespaces(mut self, count: usize) -> Self {
+        self.config.max_namespaces = count;
+        self
+    }
+
+    /// Longest name of a namespace that a client may make, in bytes. Default: 256.
+    #[must_use]
+    pub fn max_namespace_name(mut self, bytes: usize) -> Self {
+        self.config.max_namespace_name = bytes;
         self
     }
 
@@ -186,9 +235,12 @@ impl<S: From<Server>> ServerBuilder<S> {
     #[must_use]
     pub fn build(self) -> S {
         assert!((1..=256).contains(&self.shards), "a server has 1 to 256 shards");
-        let Self { host, engine, front, config, shards, state, .. } = self;
+        let Self { host, engine, front, config, shards, state, limits, .. } = self;
         let mut config = config;
         config.engine = Arc::new(engine);
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let epoch = u64::try_from(since_1970.as_millis()).unwrap_or_default();
+        let epoch = epoch.saturating_sub(host.now().as_micros() / 1000);
         let shared = Arc::new_cyclic(|shared| {
             let shard = |index: usize| {
                 let mut config = config.clone();
@@ -197,7 +249,8 @@ impl<S: From<Server>> ServerBuilder<S> {
                 getrandom::fill(&mut seed).expect("the operating system gives randomness");
                 Shard::new(config, Seed(seed), host.clone(), shared.clone())
             };
-            Shared::new(Arc::new(config.clone()), state, front, (0..shards).map(shard).collect())
+            let shards = (0..shards).map(shard).collect();
+            Shared::new(Arc::new(config.clone()), state, front, shards, epoch, limits)
         });
         let server = Server::from_shared(shared);
         let _ = server.of("/");

@@ -34,11 +34,12 @@ impl Socket {
     /// The value that [`set_data`](Self::set_data) put here, if there is one and it is a `T`. `data` in JavaScript.
     #[must_use]
     pub fn data<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        self.0.data.get()?.downcast().ok()
+        self.0.data.get()?.get()?.downcast().ok()
     }
 
     /// Keeps a value with this socket, in place of the one before: a user, a session, whatever handlers need. It stays until the last
-    /// handle of the socket is dropped, and is there in disconnect handlers.
+    /// handle of the socket is dropped, and is there in disconnect handlers. A socket that is [recovered](Self::recovered) has what the
+    /// one before it had.
     ///
     /// ```
     /// # use sio_driver::{Auth, ConnectError, Server, Socket, SocketData};
@@ -55,7 +56,7 @@ impl Socket {
     /// # }
     /// ```
     pub fn set_data<T: Send + Sync + 'static>(&self, data: T) {
-        let old = self.0.data.set(Some(Arc::new(data)));
+        let old = self.0.data.get_or_init(Arc::default).set(Some(Arc::new(data)));
         // What it does when it is dropped may use the socket.
         drop(old);
     }
@@ -66,7 +67,7 @@ impl Socket {
     where
         T: Clone + Send + Sync + 'static,
     {
-        let mut data = self.0.data.lock();
+        let mut data = self.0.data.get()?.lock();
         // The value stays in its place while it is changed, for `change` may panic.
         let mut value: Arc<T> = data.clone()?.downcast().ok()?;
         let changed = change(Arc::make_mut(&mut value));

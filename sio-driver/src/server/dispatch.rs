@@ -7,14 +7,15 @@ use std::sync::atomic::Ordering;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use sio_proto::hub::SocketKey;
-use sio_proto::server::{ConnId, Event};
+use sio_proto::server::{ConnId, Event, RecoveryRequest};
 use sio_proto::socket::{AckError, ConnectError, DisconnectReason, Payload};
 
 use crate::handlers::{self, Context, Lanes, Peer as _, What, find};
 use crate::runtime::BoxFuture;
 use crate::server::Socket;
+use crate::server::dynamic::Unknown;
+use crate::server::recovery;
 use crate::server::shard::{Shard, State};
-use crate::server::socket::SocketInner;
 
 /// The right to run the handlers of one connection; one holder at a time.
 ///
@@ -27,13 +28,19 @@ pub(crate) struct Dispatcher {
     new: bool,
 }
 
-struct Job {
-    socket: Socket,
-    what: Work,
+enum Job {
+    Known { socket: Socket, what: Work },
+    Unknown(Box<Unknown>),
+}
+
+impl Job {
+    fn of(socket: Socket, what: Work) -> Self {
+        Self::Known { socket, what }
+    }
 }
 
 enum Work {
-    Connect,
+    Connect(Option<Box<RecoveryRequest>>),
     Event { payload: Payload, ack: Option<u64> },
     Disconnect,
 }
@@ -96,7 +103,7 @@ fn resolve(
     wakers: &mut Vec<Waker>,
 ) -> Option<Job> {
     match event {
-        Event::Connect { socket: key, id, namespace, auth } => {
+        Event::Connect { socket: key, id, namespace, auth, recovery } => {
             let server = shard.server();
             let namespace = server.as_ref().and_then(|server| server.namespace(namespace));
             let (Some(server), Some(namespace)) = (server, namespace) else {
@@ -105,28 +112,18 @@ fn resolve(
                 return None;
             };
             let handshake = state.conns.get(conn)?.handshake.clone();
-            let handlers = namespace.handlers();
-            let socket = Arc::new(SocketInner {
-                shard: shard.clone(),
-                server,
-                key,
-                id,
-                namespace,
-                handlers,
-                own: Default::default(),
-                handshake,
-                auth,
-                data: Default::default(),
-                description: Default::default(),
-                accepted: false.into(),
-                left: Default::default(),
-            });
-            state.sockets.insert(key, socket.clone());
-            Some(Job { socket: Socket(socket), what: Work::Connect })
+            let socket = Socket::new(shard.clone(), server, (key, id), namespace, handshake, auth);
+            state.sockets.insert(key, socket.0.clone());
+            Some(Job::of(socket, Work::Connect(recovery.map(Box::new))))
+        }
+        Event::ConnectUnknown { socket: key, id, name, auth, recovery } => {
+            let (shard, handshake) = (shard.clone(), state.conns.get(conn)?.handshake.clone());
+            let recovery = recovery.map(Box::new);
+            Some(Job::Unknown(Box::new(Unknown { shard, handshake, key, id, name, auth, recovery })))
         }
         Event::Event { socket, payload, ack } => {
             let socket = Socket(state.sockets.get(&socket)?.clone());
-            Some(Job { socket, what: Work::Event { payload, ack } })
+            Some(Job::of(socket, Work::Event { payload, ack }))
         }
         Event::Ack { socket, id, result } => {
             answer(state, socket, id, result, wakers);
@@ -135,7 +132,7 @@ fn resolve(
         Event::Disconnect { socket, reason, rooms } => {
             let socket = Socket(state.sockets.remove(&socket)?);
             let _ = socket.0.left.set((reason, rooms));
-            Some(Job { socket, what: Work::Disconnect })
+            Some(Job::of(socket, Work::Disconnect))
         }
         Event::Upgraded => {
             tracing::debug!(?conn, "upgraded to websocket");
@@ -176,27 +173,38 @@ impl handlers::Job for Job {
     type Key = SocketKey;
 
     fn key(&self) -> SocketKey {
-        self.socket.0.key
+        match self {
+            Self::Known { socket, .. } => socket.0.key,
+            Self::Unknown(unknown) => unknown.key,
+        }
     }
 
     fn limit(&self) -> usize {
-        self.socket.0.handlers.concurrency()
+        match self {
+            Self::Known { socket, .. } => socket.0.handlers.concurrency(),
+            Self::Unknown(_) => 1,
+        }
     }
 
     /// Connect and disconnect handlers.
     fn is_alone(&self) -> bool {
-        !matches!(self.what, Work::Event { .. })
+        !matches!(self, Self::Known { what: Work::Event { .. }, .. })
     }
 
     fn run(self) -> Option<BoxFuture<Option<u64>>> {
-        let Self { socket, what } = self;
+        let (socket, what) = match self {
+            Self::Known { socket, what } => (socket, what),
+            Self::Unknown(unknown) => return Some(Box::pin(connect_unknown(*unknown))),
+        };
         match what {
-            Work::Connect => Some(Box::pin(connect(socket))),
+            Work::Connect(wanted) => Some(Box::pin(connect(recovery::begin(socket, wanted.as_deref())))),
             // What a client sent that was then refused.
             Work::Event { .. } if !socket.0.accepted.load(Ordering::Acquire) => None,
             Work::Event { payload, ack } => run_event(socket, payload, ack),
             Work::Disconnect => {
                 socket.forget_handlers();
+                // With it, if there is nothing to run.
+                let end = ReachOnDrop(socket.clone());
                 let (reason, accepted) = (socket.0.left.get()?.0, socket.0.accepted.load(Ordering::Acquire));
                 if !accepted {
                     return None;
@@ -205,10 +213,26 @@ impl handlers::Job for Job {
                 if socket.0.handlers.disconnect.is_empty() {
                     return None;
                 }
-                Some(Box::pin(disconnect(socket, reason)))
+                Some(Box::pin(disconnect(socket, reason, end)))
             }
         }
     }
+}
+
+/// Tells, at whatever end of the disconnect handlers, that they have ended.
+struct ReachOnDrop(Socket);
+
+impl Drop for ReachOnDrop {
+    fn drop(&mut self) {
+        let Socket(inner) = &self.0;
+        inner.end.reach();
+        inner.server.clean_up(inner.namespace.id());
+    }
+}
+
+async fn connect_unknown(unknown: Unknown) -> Option<u64> {
+    let (socket, wanted) = unknown.decide().await?;
+    connect(recovery::begin(socket, wanted.as_deref())).await
 }
 
 /// Asks the middlewares, lets the client in or not, and runs the connect handlers.
@@ -216,7 +240,9 @@ async fn connect(socket: Socket) -> Option<u64> {
     let handlers = socket.0.handlers.clone();
     let (shard, key) = (&socket.0.shard, socket.0.key);
     let context = || Context { socket: socket.clone(), what: What::Connect };
-    for middleware in &handlers.middlewares {
+    let recovery = socket.0.server.config.recovery;
+    let skip = socket.recovered() && recovery.is_some_and(|recovery| recovery.skip_middlewares);
+    for middleware in handlers.middlewares.iter().filter(|_| !skip) {
         if let Err(error) = middleware.call(context()).await {
             tracing::debug!(socket = %socket.id(), namespace = %socket.namespace().name(), %error, "refused");
             let now = shard.now();
@@ -225,6 +251,7 @@ async fn connect(socket: Socket) -> Option<u64> {
             locked.sockets.remove(&key);
             drop(locked);
             socket.forget_handlers();
+            socket.0.server.clean_up(socket.namespace().id());
             return None;
         }
     }
@@ -232,14 +259,16 @@ async fn connect(socket: Socket) -> Option<u64> {
     // B108: the client may be gone; its disconnect then finds a socket that was never accepted.
     shard.lock().machine.accept(key, now).ok()?;
     socket.0.accepted.store(true, Ordering::Release);
-    tracing::debug!(socket = %socket.id(), namespace = %socket.namespace().name(), "connected");
+    let recovered = socket.recovered();
+    tracing::debug!(socket = %socket.id(), namespace = %socket.namespace().name(), recovered, "connected");
+    recovery::succeed(&socket).wait().await;
     for handler in &handlers.connect {
         handler.call(context()).await;
     }
     None
 }
 
-async fn disconnect(socket: Socket, reason: DisconnectReason) -> Option<u64> {
+async fn disconnect(socket: Socket, reason: DisconnectReason, _end: ReachOnDrop) -> Option<u64> {
     for handler in &socket.0.handlers.disconnect {
         handler.call(Context { socket: socket.clone(), what: What::Disconnect(reason) }).await;
     }

@@ -5,6 +5,7 @@ mod builder;
 mod closing;
 mod data;
 mod dispatch;
+mod dynamic;
 mod extract;
 mod front;
 mod handshake;
@@ -15,35 +16,40 @@ mod namespace;
 mod operator;
 mod outgoing;
 mod pump;
+mod recovery;
 mod rooms;
 mod serve;
 mod shard;
 mod socket;
 
+use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::Poll;
 
 use ::http::{Request, Response};
-use sio_proto::Sid;
 use sio_proto::hub::NamespaceId;
 use sio_proto::server::{Config, Delivery};
 use sio_proto::socket::Args;
+use sio_proto::{Sid, Str};
 
 use crate::error::EmitError;
-use crate::handlers::{Emits, States};
+use crate::handlers::{Emits, States, catch};
 use crate::wakers::enlist;
 use closing::{Closing, Stage};
+use dynamic::{Child, Decision, Limits};
 use front::Front;
+use recovery::Recovering;
 use shard::Shard;
 
 pub use acks::{AckResponse, BroadcastWithAck};
 pub use builder::ServerBuilder;
 pub use data::SocketData;
+pub use dynamic::{NamespaceRequest, ParentNamespace};
 pub use extract::Auth;
 pub use front::{RefusedRequest, RequestHead, Secure};
 pub use handshake::Handshake;
@@ -62,23 +68,62 @@ pub(crate) struct Shared {
     pub(crate) front: Front,
     shards: Arc<[Arc<Shard>]>,
     next_shard: AtomicUsize,
-    /// In the order of their ids, which are the same in every shard. Taken while a shard is locked, so not the other way round.
-    namespaces: RwLock<Vec<Namespace>>,
-    /// Held while a namespace is made.
-    making: Mutex<()>,
+    /// Taken while a shard is locked, so not the other way round.
+    registry: RwLock<Registry>,
+    /// Held while a namespace is made or removed.
+    making: Mutex<Making>,
+    parents: RwLock<Vec<ParentNamespace>>,
+    limits: Limits,
+    on_new_namespace: RwLock<Vec<NewNamespace>>,
+    /// Milliseconds since 1970 at the runtime's zero.
+    epoch: u64,
     pub(crate) closing: Closing,
 }
 
+type NewNamespace = Arc<dyn Fn(&Namespace) + Send + Sync>;
+
+/// The namespaces, whose ids are the same in every shard.
+#[derive(Default)]
+struct Registry {
+    by_id: HashMap<NamespaceId, Namespace>,
+    by_name: HashMap<Str, NamespaceId>,
+}
+
+impl Registry {
+    fn remove(&mut self, id: NamespaceId) {
+        if let Some(namespace) = self.by_id.remove(&id) {
+            self.by_name.remove(namespace.name());
+        }
+    }
+}
+
+#[derive(Default)]
+struct Making {
+    /// How many namespaces were made by clients.
+    children: usize,
+}
+
 impl Shared {
-    fn new(config: Arc<Config>, state: States, front: Front, shards: Arc<[Arc<Shard>]>) -> Self {
+    fn new(
+        config: Arc<Config>,
+        state: States,
+        front: Front,
+        shards: Arc<[Arc<Shard>]>,
+        epoch: u64,
+        limits: Limits,
+    ) -> Self {
         Self {
             config,
             state,
             front,
             shards,
             next_shard: AtomicUsize::new(0),
-            namespaces: RwLock::default(),
+            registry: RwLock::default(),
             making: Mutex::default(),
+            parents: RwLock::default(),
+            limits,
+            on_new_namespace: RwLock::default(),
+            epoch,
             closing: Closing::default(),
         }
     }
@@ -93,16 +138,58 @@ impl Shared {
     }
 
     fn find(&self, name: &str) -> Option<Namespace> {
-        fn bare(name: &str) -> &str {
-            name.strip_prefix('/').unwrap_or(name)
-        }
-        let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner);
-        namespaces.iter().find(|namespace| bare(namespace.name()) == bare(name)).cloned()
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        let id = if name.starts_with('/') {
+            registry.by_name.get(name)
+        } else {
+            registry.by_name.get(format!("/{name}").as_str())
+        };
+        registry.by_id.get(id?).cloned()
     }
 
     pub(crate) fn namespace(&self, id: NamespaceId) -> Option<Namespace> {
-        let namespaces = self.namespaces.read().unwrap_or_else(PoisonError::into_inner);
-        namespaces.get(id.index()).cloned()
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        registry.by_id.get(&id).cloned()
+    }
+
+    /// The namespace of this name, made if there is none. `None` if a client may not make one more.
+    fn make(&self, name: &str, child: Option<Child>) -> Option<Namespace> {
+        // One at a time, so that the ids are the same in every shard.
+        let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(namespace) = self.find(name) {
+            return Some(namespace);
+        }
+        if child.as_ref().is_some_and(|child| child.by_client) {
+            if making.children >= self.limits.max_children {
+                return None;
+            }
+            making.children += 1;
+        }
+        let mut found = None;
+        for shard in self.shards.iter() {
+            let mut locked = shard.lock();
+            let id = locked.machine.of(name);
+            found = Some((id, locked.machine.hub().name(id).clone()));
+        }
+        let (id, name) = found.expect("a server has a shard");
+        let recovering = self.config.recovery.map(|_| Recovering::new(self.epoch));
+        let namespace = Namespace::new(name.clone(), id, self.shards.clone(), recovering, child);
+        if let Some(child) = namespace.child() {
+            let mut children = child.parent.0.children.lock().unwrap_or_else(PoisonError::into_inner);
+            children.insert(id, namespace.clone());
+        }
+        let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
+        registry.by_name.insert(name, id);
+        registry.by_id.insert(id, namespace.clone());
+        drop(registry);
+        drop(making);
+        let listeners = self.on_new_namespace.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for listener in listeners {
+            if let Err(error) = catch(|| listener(&namespace)) {
+                tracing::error!(%error, "the function for new namespaces failed");
+            }
+        }
+        Some(namespace)
     }
 }
 
@@ -127,27 +214,59 @@ impl Server {
         &self.0
     }
 
-    /// The namespace of this name, made if there is none; `chat` is `/chat`. Clients that ask for other namespaces are refused.
+    /// The namespace of this name, made if there is none; `chat` is `/chat`. Clients that ask for other namespaces are refused, unless
+    /// [`of_matching`](Self::of_matching) or [`of_dynamic`](Self::of_dynamic) says otherwise.
+    ///
+    /// A new one whose name [`of_matching`](Self::of_matching) takes is a child of that parent. It is never removed.
     pub fn of(&self, name: &str) -> Namespace {
         if let Some(namespace) = self.0.find(name) {
             return namespace;
         }
-        // One at a time, so that the ids are the same in every shard.
-        let _making = self.0.making.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut found = None;
-        for shard in self.0.shards.iter() {
-            let mut locked = shard.lock();
-            let id = locked.machine.of(name);
-            found = Some((id, locked.machine.hub().name(id).clone()));
-        }
-        let (id, name) = found.expect("a server has a shard");
-        let mut namespaces = self.0.namespaces.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(namespace) = namespaces.get(id.index()) {
-            return namespace.clone();
-        }
-        let namespace = Namespace::new(name, id, self.0.shards.clone());
-        namespaces.push(namespace.clone());
-        namespace
+        let slashed = if name.starts_with('/') { name.to_owned() } else { format!("/{name}") };
+        let child = self.0.parent_of(&slashed).map(|parent| Child { parent, by_client: false });
+        self.0.make(&slashed, child).expect("the server itself may make any number")
+    }
+
+    /// Lets clients make namespaces: those whose names, with their slash, `matches` takes. Named `of` with a regular expression in
+    /// JavaScript.
+    ///
+    /// ```ignore
+    /// let rooms = io.of_matching(|name| name.strip_prefix("/room-").is_some_and(|id| id.parse::<u32>().is_ok()));
+    /// rooms.on("hello", async |socket: Socket| format!("this is {}", socket.namespace().name()));
+    /// ```
+    ///
+    /// Parents are asked in the order in which they were added. Who matches too many names lets clients make as many namespaces as
+    /// [`max_child_namespaces`](ServerBuilder::max_child_namespaces) says; they are kept until the server ends, unless
+    /// [`cleanup_empty_child_namespaces`](ServerBuilder::cleanup_empty_child_namespaces) is set.
+    pub fn of_matching(&self, matches: impl Fn(&str) -> bool + Send + Sync + 'static) -> ParentNamespace {
+        self.0.add_parent(Decision::Matching(Box::new(matches)))
+    }
+
+    /// As [`of_matching`](Self::of_matching), but an async function decides, by the name, the client's `auth` and its handshake. It is
+    /// asked for each client that wants a namespace which does not exist; those that exist have their middlewares. What the client
+    /// sends meanwhile waits. Named `of` with a function in JavaScript.
+    ///
+    /// ```ignore
+    /// io.of_dynamic(async |request: NamespaceRequest| {
+    ///     let Ok(Login { token }) = request.auth() else { return false };
+    ///     database.knows(request.name(), token).await
+    /// });
+    /// ```
+    pub fn of_dynamic<Fut>(
+        &self,
+        decide: impl Fn(NamespaceRequest) -> Fut + Send + Sync + 'static,
+    ) -> ParentNamespace
+    where
+        Fut: Future<Output = bool> + Send + 'static,
+    {
+        self.0.add_parent(Decision::deciding(decide))
+    }
+
+    /// Adds a function that is told of each new namespace, however it came to be. Those that there are already it is not told of.
+    pub fn on_new_namespace(&self, listener: impl Fn(&Namespace) + Send + Sync + 'static) -> &Self {
+        let mut listeners = self.0.on_new_namespace.write().unwrap_or_else(PoisonError::into_inner);
+        listeners.push(Arc::new(listener));
+        self
     }
 
     /// Sends an event to everyone in `/`. See [`Operator::emit`].

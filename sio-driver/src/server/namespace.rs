@@ -5,32 +5,40 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use sio_proto::Str;
-use sio_proto::hub::{NamespaceId, Scope};
+use sio_proto::engine::Encoded;
+use sio_proto::hub::{NamespaceId, Offset, Scope};
 use sio_proto::server::Delivery;
-use sio_proto::socket::{Args, Payload};
+use sio_proto::socket::{Args, EncodeError, Payload};
 
+use crate::encode::encode;
 use crate::error::{EmitError, Error};
 use crate::handlers::{Emits, Erased, EventHandler, EventName, Handler, Live, Table};
+use crate::server::dynamic::Child;
 use crate::server::middleware::ErasedMiddleware;
 use crate::server::outgoing::Watcher;
+use crate::server::recovery::Recovering;
 use crate::server::shard::Shard;
 use crate::server::{IntoRooms, Middleware, Operator, Socket};
 
 /// A namespace of a server. Cloning gives another handle.
 ///
 /// Handlers are kept in one table that all clients of the namespace share. A client gets the table as it is when the client
-/// connects; so set handlers up before the server listens, and no event can come before its handler is there.
+/// connects; so set handlers up before the server listens, and no event can come before its handler is there. Children of one
+/// [`ParentNamespace`](crate::ParentNamespace) share one table: what is added to one of them is added to all.
 #[derive(Clone)]
 pub struct Namespace(Arc<Inner>);
 
 struct Inner {
     name: Str,
     id: NamespaceId,
-    handlers: Live<Handlers>,
+    /// A child has those of its parent.
+    handlers: Arc<Live<Handlers>>,
+    child: Option<Child>,
     ack_ids: AtomicU64,
     /// Whether somebody watches what is sent; if not, nothing is done for it.
     watched: AtomicBool,
     shards: Arc<[Arc<Shard>]>,
+    recovering: Option<Recovering>,
 }
 
 /// What to call when something happens in a namespace.
@@ -47,6 +55,10 @@ pub(crate) struct Handlers {
 
 impl Handlers {
     /// How many events of one socket may be handled at the same time.
+    pub(crate) fn set_concurrency(&mut self, limit: usize) {
+        self.concurrency = Some(limit.max(1));
+    }
+
     pub(crate) fn concurrency(&self) -> usize {
         self.concurrency.unwrap_or(1)
     }
@@ -59,15 +71,16 @@ impl fmt::Debug for Namespace {
 }
 
 impl Namespace {
-    pub(crate) fn new(name: Str, id: NamespaceId, shards: Arc<[Arc<Shard>]>) -> Self {
-        Self(Arc::new(Inner {
-            name,
-            id,
-            handlers: Live::default(),
-            ack_ids: AtomicU64::new(0),
-            watched: AtomicBool::new(false),
-            shards,
-        }))
+    pub(crate) fn new(
+        name: Str,
+        id: NamespaceId,
+        shards: Arc<[Arc<Shard>]>,
+        recovering: Option<Recovering>,
+        child: Option<Child>,
+    ) -> Self {
+        let handlers = child.as_ref().map(|child| child.parent.0.handlers.clone()).unwrap_or_default();
+        let (ack_ids, watched) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self(Arc::new(Inner { name, id, handlers, child, ack_ids, watched, shards, recovering }))
     }
 
     /// The name, with its slash.
@@ -80,6 +93,10 @@ impl Namespace {
         self.0.id
     }
 
+    pub(crate) fn child(&self) -> Option<&Child> {
+        self.0.child.as_ref()
+    }
+
     pub(crate) fn handlers(&self) -> Arc<Handlers> {
         self.0.handlers.get()
     }
@@ -89,12 +106,36 @@ impl Namespace {
         self.0.ack_ids.fetch_add(1, Ordering::Relaxed)
     }
 
+    pub(crate) fn recovering(&self) -> Option<&Recovering> {
+        self.0.recovering.as_ref()
+    }
+
+    /// An event as it goes out: with an offset, if clients that are away are to have it later.
+    pub(crate) fn encode_event<A: Args + ?Sized>(
+        &self,
+        event: &str,
+        args: &A,
+        recoverable: bool,
+    ) -> Result<(Encoded, Option<Offset>), EncodeError> {
+        let offset = self.recovering().filter(|_| recoverable).and_then(|recovering| {
+            let shard = self.0.shards.first()?;
+            Some(recovering.next_offset(shard.now()))
+        });
+        let packet = encode(|encoder| match offset {
+            Some(offset) => encoder.event_at(self.name(), offset, event, args),
+            None => encoder.event(self.name(), None, event, args),
+        })?;
+        Ok((packet, offset))
+    }
+
     pub(crate) fn shards(&self, each: impl FnMut(&Arc<Shard>)) {
         self.0.shards.iter().for_each(each);
     }
 
     pub(super) fn is_watched(&self) -> bool {
+        // Those of a parent came by its own handle.
         self.0.watched.load(Ordering::Relaxed)
+            || (self.0.child.is_some() && !self.handlers().watchers.is_empty())
     }
 
     pub(super) fn set_watched(&self) {
@@ -196,7 +237,7 @@ impl Namespace {
     /// Lets up to `limit` events of one client be handled at the same time. Default: 1, one after another, in order. Events are
     /// still started in order.
     pub fn concurrent(&self, limit: usize) -> &Self {
-        self.change(|handlers| handlers.concurrency = Some(limit.max(1)))
+        self.change(|handlers| handlers.set_concurrency(limit))
     }
 
     /// Sends an event to everyone in the namespace. See [`Operator::emit`].

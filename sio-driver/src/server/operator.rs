@@ -72,9 +72,10 @@ impl Operator {
     /// # Errors
     /// [`EmitError::Encode`] only.
     pub fn emit<A: Args + ?Sized>(&self, event: impl Emits<A>, args: &A) -> Result<Delivery, EmitError> {
-        let packet = encode(|encoder| encoder.event(self.namespace.name(), None, event.as_name(), args))?;
-        self.namespace.watch(&self.scope, event.as_name(), args);
-        let broadcast = Broadcast { packet, volatile: self.volatile, ack: None };
+        let event = event.as_name();
+        let (packet, offset) = self.namespace.encode_event(event, args, !self.volatile)?;
+        self.namespace.watch(&self.scope, event, args);
+        let broadcast = Broadcast { packet, volatile: self.volatile, ack: None, offset };
         Ok(self.apply(&Op::Broadcast(broadcast)))
     }
 
@@ -114,6 +115,7 @@ impl Operator {
     fn apply(&self, op: &Op) -> Delivery {
         let mut total = Delivery::default();
         let id = self.namespace.id();
+        let _held = self.namespace.recovering().map(|recovering| recovering.hold());
         self.namespace.shards(|shard| {
             let now = shard.now();
             let part = shard.lock().machine.apply(id, &self.scope, op, now);
@@ -132,10 +134,12 @@ impl Operator {
         let slot = Arc::new(Slot::new(None));
         let id = self.namespace.id();
         let mut expected = 0;
+        let held = self.namespace.recovering().map(|recovering| recovering.hold());
         self.namespace.shards(|shard| {
             let deadline = shard.now() + timeout;
-            let broadcast =
-                Broadcast { packet: packet.clone(), volatile: self.volatile, ack: Some((ack, deadline)) };
+            let asked = Some((ack, deadline));
+            let packet = packet.clone();
+            let broadcast = Broadcast { packet, volatile: self.volatile, ack: asked, offset: None };
             let mut locked = shard.lock();
             let part = locked.machine.apply(id, &self.scope, &Op::Broadcast(broadcast), shard.now());
             if part.sockets > 0 {
@@ -143,6 +147,7 @@ impl Operator {
                 expected += part.sockets;
             }
         });
+        drop(held);
         slot.expect(expected);
         let namespace = self.namespace.clone();
         // The machines keep a broadcast's ids until its deadline, which it always has.

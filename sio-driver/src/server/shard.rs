@@ -278,7 +278,10 @@ impl Drop for Locked<'_> {
         if !state.quiet.is_empty() && state.machine.is_quiet() {
             wakers.append(&mut state.quiet);
         }
+        // Sessions that are over may have kept something of the driver's.
+        let dropped = state.machine.take_dropped();
         drop(guard);
+        drop(dropped);
         wakers.drain(..).for_each(Waker::wake);
         WAKERS.set(wakers);
         if start_timer {

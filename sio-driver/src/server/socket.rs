@@ -23,6 +23,7 @@ use crate::server::data::DataCell;
 use crate::server::middleware::ErasedMiddleware;
 use crate::server::namespace::Handlers;
 use crate::server::outgoing::Watcher;
+use crate::server::recovery::OwnEnd;
 use crate::server::shard::Shard;
 use crate::server::{Handshake, IntoRooms, Middleware, Namespace, Operator, Server, Shared};
 use crate::wakers::enlist;
@@ -46,12 +47,15 @@ pub(crate) struct SocketInner {
     pub(crate) own: OnceLock<Box<Own>>,
     pub(crate) handshake: Arc<Handshake>,
     pub(crate) auth: Option<Str>,
-    pub(crate) data: DataCell,
+    /// Made when it is first needed; sockets that have one session after another share it.
+    pub(crate) data: OnceLock<Arc<DataCell>>,
     /// Why this server sent the client away.
     pub(crate) description: OnceLock<Str>,
     pub(crate) accepted: AtomicBool,
     /// Set when the client has left, with the rooms that it was in.
     pub(crate) left: OnceLock<(DisconnectReason, Vec<Room>)>,
+    pub(crate) recovered: bool,
+    pub(crate) end: OwnEnd,
 }
 
 /// Handlers of one socket alone.
@@ -80,7 +84,35 @@ impl fmt::Debug for Socket {
 }
 
 impl Socket {
-    /// The public id: 20 characters, another one for each namespace and connection.
+    pub(crate) fn new(
+        shard: Arc<Shard>,
+        server: Arc<Shared>,
+        (key, id): (SocketKey, SocketId),
+        namespace: Namespace,
+        handshake: Arc<Handshake>,
+        auth: Option<Str>,
+    ) -> Self {
+        let handlers = namespace.handlers();
+        Self(Arc::new(SocketInner {
+            shard,
+            server,
+            key,
+            id,
+            namespace,
+            handlers,
+            own: OnceLock::new(),
+            handshake,
+            auth,
+            data: OnceLock::new(),
+            description: OnceLock::new(),
+            accepted: false.into(),
+            left: OnceLock::new(),
+            recovered: false,
+            end: OwnEnd::default(),
+        }))
+    }
+
+    /// The public id: 20 characters, another one for each namespace and connection, unless the client was [recovered](Self::recovered).
     #[must_use]
     pub fn id(&self) -> SocketId {
         self.0.id
@@ -126,6 +158,13 @@ impl Socket {
         self.0.accepted.load(Ordering::Acquire) && self.0.shard.lock().machine.hub().get(self.0.key).is_some()
     }
 
+    /// Whether the client was away, and has its session back: its id, its rooms and the events that it missed. See
+    /// [`connection_state_recovery`](crate::ServerBuilder::connection_state_recovery).
+    #[must_use]
+    pub fn recovered(&self) -> bool {
+        self.0.recovered
+    }
+
     /// Sends an event. A tuple is several arguments, `&()` is none, anything else that is `Serialize` is one; `Bytes` inside
     /// becomes a binary attachment.
     ///
@@ -134,9 +173,10 @@ impl Socket {
     /// # Errors
     /// [`EmitError::Full`] if the client reads too slowly, and the others of [`EmitError`].
     pub fn emit<A: Args + ?Sized>(&self, event: impl Emits<A>, args: &A) -> Result<(), EmitError> {
-        let packet = encode(|encoder| encoder.event(self.0.namespace.name(), None, event.as_name(), args))?;
-        self.watch(event.as_name(), args);
-        self.send_packet(packet.into())
+        let event = event.as_name();
+        let (encoded, offset) = self.0.namespace.encode_event(event, args, true)?;
+        self.watch(event, args);
+        self.send_packet(Packet { encoded, ack: None, offset })
     }
 
     /// As [`emit`](Self::emit), but waits for room instead of giving the event back.
@@ -197,7 +237,16 @@ impl Socket {
     /// # Errors
     /// As for [`emit`](Self::emit).
     pub fn send_packet(&self, packet: Packet) -> Result<(), EmitError> {
-        Ok(self.0.shard.lock().machine.emit(self.0.key, packet.encoded, false)?)
+        let Packet { encoded, offset, .. } = packet;
+        let Some(offset) = offset else {
+            return Ok(self.0.shard.lock().machine.emit(self.0.key, encoded, false)?);
+        };
+        let now = self.0.shard.now();
+        let sent = self.0.shard.lock().machine.emit_at(self.0.key, encoded, offset, now);
+        sent.map_err(|error| match error.into() {
+            EmitError::Full(packet) => EmitError::Full(Packet { offset: Some(offset), ..packet }),
+            other => other,
+        })
     }
 
     /// Waits until the outbox is at most half full, or the client is gone.

@@ -491,7 +491,7 @@ impl World {
         let selected = self.selected(namespace, &scope);
         let name = self.server.hub().name(namespace).clone();
         let packet = self.encoder.event(&name, None, "e", &number).expect("an event");
-        let op = HubOp::Broadcast(Broadcast { packet, volatile: who & 2 != 0, ack: None });
+        let op = HubOp::Broadcast(Broadcast { packet, volatile: who & 2 != 0, ack: None, offset: None });
         let delivery = self.server.apply(namespace, &scope, &op, self.now);
         assert!(delivery.sockets + delivery.skipped <= selected.len());
         for key in selected {
@@ -630,6 +630,7 @@ impl World {
                 assert!(gone.acks.values().all(|asked| *asked == 0), "a question without an answer");
                 assert_eq!(rooms.iter().map(|room| room.to_string()).collect::<BTreeSet<_>>(), gone.rooms);
             }
+            Event::ConnectUnknown { .. } => unreachable!("unknown namespaces are refused"),
             Event::Upgraded => {}
             Event::Closed { undelivered, .. } => {
                 let known = self.conns.get_mut(&conn).expect("known");

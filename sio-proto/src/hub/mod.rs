@@ -1,5 +1,9 @@
-//! Rooms: who is where, and who is meant.
+//! Rooms: who is where, and who is meant; and the last events, for those who come back.
 
+mod log;
+mod offset;
 mod rooms;
 
+pub use log::{RecoveryLog, Target};
+pub use offset::Offset;
 pub use rooms::{Hub, HubSocket, NamespaceId, Room, Scope, SocketKey};

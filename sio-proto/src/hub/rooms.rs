@@ -19,13 +19,16 @@ new_key_type! {
 
 /// A namespace in a [`Hub`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct NamespaceId(u32);
+pub struct NamespaceId(u64);
 
 impl NamespaceId {
-    /// How many namespaces were added before this one.
+    /// Where sockets are whose namespace does not exist yet. It has no name, and nobody in it is ever connected.
+    pub(crate) const NOWHERE: Self = Self(u64::MAX);
+
+    /// How many namespaces were added before this one. Numbers are not used twice.
     #[must_use]
     pub fn index(self) -> usize {
-        self.0 as usize
+        usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 }
 
@@ -60,6 +63,13 @@ impl Scope {
     pub fn except(mut self, room: impl Into<Room>) -> Self {
         self.except.push(room.into());
         self
+    }
+
+    /// Whether a socket that is in these rooms is meant.
+    #[must_use]
+    pub fn means(&self, rooms: &[Room]) -> bool {
+        let any = |of: &[Room]| of.iter().any(|room| rooms.contains(room));
+        (self.rooms.is_empty() || any(&self.rooms)) && !any(&self.except)
     }
 }
 
@@ -96,11 +106,13 @@ impl<H> HubSocket<H> {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Namespace {
     name: Str,
     /// The connected sockets.
     sockets: BTreeSet<SocketKey>,
+    /// How many sockets there are, with those that are not connected yet.
+    present: usize,
     rooms: BTreeMap<Room, RoomKey>,
 }
 
@@ -117,7 +129,11 @@ struct Members {
 /// joins only, never on hashes.
 #[derive(Debug)]
 pub struct Hub<H> {
-    namespaces: Vec<Namespace>,
+    namespaces: BTreeMap<NamespaceId, Namespace>,
+    /// How many were added.
+    added: u64,
+    /// The name of namespaces that are not there.
+    nameless: Str,
     names: BTreeMap<Str, NamespaceId>,
     sockets: SlotMap<SocketKey, HubSocket<H>>,
     rooms: SlotMap<RoomKey, Members>,
@@ -127,7 +143,9 @@ pub struct Hub<H> {
 impl<H> Default for Hub<H> {
     fn default() -> Self {
         Self {
-            namespaces: Vec::new(),
+            namespaces: BTreeMap::from([(NamespaceId::NOWHERE, Namespace::default())]),
+            added: 0,
+            nameless: Str::empty(),
             names: BTreeMap::new(),
             sockets: SlotMap::with_key(),
             rooms: SlotMap::with_key(),
@@ -150,10 +168,34 @@ impl<H> Hub<H> {
         if let Some(id) = self.names.get(&name) {
             return *id;
         }
-        let id = NamespaceId(u32::try_from(self.namespaces.len()).unwrap_or(u32::MAX));
+        let id = NamespaceId(self.added);
+        self.added += 1;
         self.names.insert(name.clone(), id);
-        self.namespaces.push(Namespace { name, sockets: BTreeSet::new(), rooms: BTreeMap::new() });
+        self.namespaces.insert(id, Namespace { name, ..Namespace::default() });
         id
+    }
+
+    /// Removes a namespace in which no socket is, not even one that is not connected yet. Says whether it did. The name may be added
+    /// again, as another namespace.
+    pub fn remove_namespace(&mut self, namespace: NamespaceId) -> bool {
+        if namespace == NamespaceId::NOWHERE || self.is_occupied(namespace) {
+            return false;
+        }
+        let Some(removed) = self.namespaces.remove(&namespace) else { return false };
+        self.names.remove(&removed.name);
+        true
+    }
+
+    /// Whether a socket is in a namespace, be it connected or not.
+    #[must_use]
+    pub fn is_occupied(&self, namespace: NamespaceId) -> bool {
+        self.namespaces.get(&namespace).is_some_and(|namespace| namespace.present > 0)
+    }
+
+    /// Whether there is such a namespace.
+    #[must_use]
+    pub fn contains(&self, namespace: NamespaceId) -> bool {
+        self.namespaces.contains_key(&namespace)
     }
 
     /// The namespace of exactly this name, as it stands on the wire.
@@ -162,25 +204,72 @@ impl<H> Hub<H> {
         self.names.get(name).copied()
     }
 
-    /// The name of a namespace.
+    /// The name of a namespace; empty if it was removed.
     #[must_use]
     pub fn name(&self, namespace: NamespaceId) -> &Str {
-        &self.namespaces[namespace.0 as usize].name
+        self.namespaces.get(&namespace).map_or(&self.nameless, |namespace| &namespace.name)
     }
 
-    /// Adds a socket that is not connected yet, in the room of its id.
+    /// Adds a socket that is not connected yet, in the room of its id. In a namespace that was removed it can do nothing.
     pub fn insert(&mut self, namespace: NamespaceId, id: SocketId, handle: H) -> SocketKey {
         let socket = HubSocket { handle, id, namespace, connected: false, rooms: Vec::new(), mark: 0 };
         let key = self.sockets.insert(socket);
+        if let Some(namespace) = self.namespaces.get_mut(&namespace) {
+            namespace.present += 1;
+        }
         self.join(key, id.as_str());
         key
+    }
+
+    /// Moves a socket that is not connected yet to another namespace, with its rooms. Says whether it did.
+    pub fn assign(&mut self, key: SocketKey, namespace: NamespaceId) -> bool {
+        let Some(socket) = self.sockets.get(key).filter(|socket| !socket.connected) else { return false };
+        let old = socket.namespace;
+        if !self.namespaces.contains_key(&namespace) {
+            return false;
+        }
+        let rooms: Vec<Room> = self.rooms(key).cloned().collect();
+        for room in &rooms {
+            self.leave(key, room);
+        }
+        if let Some(socket) = self.sockets.get_mut(key) {
+            socket.namespace = namespace;
+        }
+        if let Some(old) = self.namespaces.get_mut(&old) {
+            old.present -= 1;
+        }
+        if let Some(new) = self.namespaces.get_mut(&namespace) {
+            new.present += 1;
+        }
+        for room in &rooms {
+            self.join(key, room);
+        }
+        true
+    }
+
+    /// Gives a socket that is not connected yet the id and the rooms of one that is gone. Those it has joined meanwhile it keeps.
+    pub fn adopt(&mut self, key: SocketKey, id: SocketId, rooms: &[Room]) {
+        let Some(socket) = self.sockets.get_mut(key).filter(|socket| !socket.connected) else { return };
+        let old = core::mem::replace(&mut socket.id, id);
+        self.leave(key, old.as_str());
+        // The room of its id stays the first.
+        let joined: Vec<Room> = self.rooms(key).cloned().collect();
+        for room in &joined {
+            self.leave(key, room);
+        }
+        self.join(key, id.as_str());
+        for room in rooms.iter().chain(&joined) {
+            self.join(key, room);
+        }
     }
 
     /// From now on broadcasts reach the socket.
     pub fn connect(&mut self, key: SocketKey) {
         if let Some(socket) = self.sockets.get_mut(key) {
-            socket.connected = true;
-            self.namespaces[socket.namespace.0 as usize].sockets.insert(key);
+            if let Some(namespace) = self.namespaces.get_mut(&socket.namespace) {
+                socket.connected = true;
+                namespace.sockets.insert(key);
+            }
         }
     }
 
@@ -193,7 +282,10 @@ impl<H> Hub<H> {
         for room in rooms {
             self.leave_room(socket.namespace, room, key);
         }
-        self.namespaces[socket.namespace.0 as usize].sockets.remove(&key);
+        if let Some(namespace) = self.namespaces.get_mut(&socket.namespace) {
+            namespace.sockets.remove(&key);
+            namespace.present -= 1;
+        }
         Some((socket, names))
     }
 
@@ -206,7 +298,7 @@ impl<H> Hub<H> {
     /// Puts a socket into a room. Says whether that changed anything.
     pub fn join(&mut self, key: SocketKey, room: &str) -> bool {
         let Some(socket) = self.sockets.get_mut(key) else { return false };
-        let namespace = &mut self.namespaces[socket.namespace.0 as usize];
+        let Some(namespace) = self.namespaces.get_mut(&socket.namespace) else { return false };
         let room = match namespace.rooms.get(room) {
             Some(room) => *room,
             None => {
@@ -227,7 +319,8 @@ impl<H> Hub<H> {
     pub fn leave(&mut self, key: SocketKey, room: &str) -> bool {
         let Some(socket) = self.sockets.get_mut(key) else { return false };
         let namespace = socket.namespace;
-        let Some(&room) = self.namespaces[namespace.0 as usize].rooms.get(room) else { return false };
+        let known = self.namespaces.get(&namespace).and_then(|namespace| namespace.rooms.get(room));
+        let Some(&room) = known else { return false };
         let Some(at) = socket.rooms.iter().position(|joined| *joined == room) else { return false };
         socket.rooms.remove(at);
         self.leave_room(namespace, room, key);
@@ -238,8 +331,9 @@ impl<H> Hub<H> {
         let Some(members) = self.rooms.get_mut(room) else { return };
         members.sockets.remove(&key);
         if members.sockets.is_empty() {
-            if let Some(members) = self.rooms.remove(room) {
-                self.namespaces[namespace.0 as usize].rooms.remove(&members.name);
+            let namespace = self.namespaces.get_mut(&namespace);
+            if let (Some(members), Some(namespace)) = (self.rooms.remove(room), namespace) {
+                namespace.rooms.remove(&members.name);
             }
         }
     }
@@ -252,14 +346,14 @@ impl<H> Hub<H> {
 
     /// The rooms of a namespace in which somebody is, by name.
     pub fn all_rooms(&self, namespace: NamespaceId) -> impl Iterator<Item = (&Room, usize)> + '_ {
-        let rooms = self.namespaces[namespace.0 as usize].rooms.iter();
+        let rooms = self.namespaces.get(&namespace).into_iter().flat_map(|namespace| &namespace.rooms);
         rooms.map(|(name, key)| (name, self.rooms.get(*key).map_or(0, |room| room.sockets.len())))
     }
 
     /// How many sockets are connected to a namespace.
     #[must_use]
     pub fn len(&self, namespace: NamespaceId) -> usize {
-        self.namespaces[namespace.0 as usize].sockets.len()
+        self.namespaces.get(&namespace).map_or(0, |namespace| namespace.sockets.len())
     }
 
     /// Calls `each` with every connected socket that is meant, once.
@@ -267,7 +361,7 @@ impl<H> Hub<H> {
         // Each of the two passes has a mark of its own: "left out" and "seen".
         self.mark += 2;
         let (left_out, seen) = (self.mark, self.mark + 1);
-        let namespace = &self.namespaces[namespace.0 as usize];
+        let Some(namespace) = self.namespaces.get(&namespace) else { return };
         let members = |room: &Room| {
             let room = namespace.rooms.get(room).and_then(|room| self.rooms.get(*room));
             room.into_iter().flat_map(|room| &room.sockets)

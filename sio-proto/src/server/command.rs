@@ -4,23 +4,48 @@ use alloc::vec::Vec;
 
 use super::{ConnId, EmitError, Server};
 use crate::engine::{CloseReason, Encoded};
-use crate::hub::{Hub, NamespaceId, Room, Scope, SocketKey};
+use crate::hub::{Hub, NamespaceId, Offset, Room, Scope, SocketKey, Target};
 use crate::socket::{ConnectError, DisconnectReason, Slot};
 use crate::{Instant, UsageError};
 
 impl Server {
-    /// Lets a client into the namespace it asked for.
+    /// Lets a client into the namespace it asked for. If its session was [recovered](Self::recover), it gets what it has missed.
     ///
     /// # Errors
-    /// [`UsageError::Gone`] if it has left meanwhile.
+    /// [`UsageError::Gone`] if it has left meanwhile; [`UsageError::UnknownNamespace`] before [`assign`](Self::assign).
     pub fn accept(&mut self, key: SocketKey, now: Instant) -> Result<(), UsageError> {
         let (id, slot) = self.handle_of(key)?;
-        let public = self.id(key)?;
-        self.conn(id)?.socket.accept(slot, &public)?;
+        let socket = self.hub.get(key).filter(|socket| !socket.is_connected()).ok_or(UsageError::Gone)?;
+        if socket.namespace() == NamespaceId::NOWHERE {
+            return Err(UsageError::UnknownNamespace);
+        }
+        let (namespace, public) = (socket.namespace(), socket.id());
+        let welcome = self.recovery.as_mut().map(|recovery| {
+            let rooms: Vec<Room> = self.hub.rooms(key).cloned().collect();
+            recovery.welcome(key, (namespace, public, &rooms), &mut self.random, now)
+        });
+        let conn = self.conns.get_mut(id).ok_or(UsageError::Gone)?;
+        match welcome {
+            None => conn.socket.accept(slot, &public)?,
+            Some((pid, missed)) => conn.socket.accept_session(slot, &public, Some(&pid), missed)?,
+        }
         self.hub.connect(key);
         let _ = self.process(id, now);
         self.conn(id)?.shrink();
         Ok(())
+    }
+
+    /// Gives the socket of [`Event::ConnectUnknown`](super::Event::ConnectUnknown) the namespace that its client asked for, which has
+    /// been made meanwhile. Then it is to be accepted or refused.
+    ///
+    /// # Errors
+    /// [`UsageError::Gone`] if the client has left meanwhile, or the socket has a namespace; [`UsageError::UnknownNamespace`].
+    pub fn assign(&mut self, key: SocketKey, namespace: NamespaceId) -> Result<(), UsageError> {
+        let socket = self.hub.get(key).ok_or(UsageError::Gone)?;
+        if socket.namespace() != NamespaceId::NOWHERE {
+            return Err(UsageError::Gone);
+        }
+        if self.hub.assign(key, namespace) { Ok(()) } else { Err(UsageError::UnknownNamespace) }
     }
 
     /// Does not let a client in. What it sent meanwhile is dropped, and the rooms it joined are left.
@@ -33,7 +58,9 @@ impl Server {
         conn.socket.refuse(slot, error)?;
         conn.sockets.retain(|(_, socket)| *socket != key);
         conn.inbox.forget(key);
-        self.hub.remove(key);
+        if let (Some((gone, rooms)), Some(recovery)) = (self.hub.remove(key), &mut self.recovery) {
+            recovery.lose(key, false, false, (gone.namespace(), gone.id(), &rooms), now);
+        }
         let _ = self.process(id, now);
         Ok(())
     }
@@ -49,6 +76,29 @@ impl Server {
             return Ok(());
         }
         conn.engine.send(packet)?;
+        self.announce_transmits(id);
+        Ok(())
+    }
+
+    /// Sends an event that the socket's client gets later if it is lost now: `offset` is in the packet, see
+    /// [`Encoder::event_at`](crate::socket::Encoder::event_at). Without recovery this is [`emit`](Self::emit).
+    ///
+    /// # Errors
+    /// [`EmitError::Full`] gives the packet back; it is not kept then.
+    pub fn emit_at(
+        &mut self,
+        key: SocketKey,
+        packet: Encoded,
+        offset: Offset,
+        now: Instant,
+    ) -> Result<(), EmitError> {
+        let (id, _) = self.connected(key)?;
+        let conn = self.conns.get_mut(id).ok_or(UsageError::Gone)?;
+        conn.engine.send(packet.clone())?;
+        if let (Some(recovery), Some(socket)) = (&mut self.recovery, self.hub.get(key)) {
+            recovery.log(socket.namespace(), offset, Target::Socket(socket.id()), packet, now);
+            recovery.sent(key, offset, now);
+        }
         self.announce_transmits(id);
         Ok(())
     }
@@ -158,6 +208,9 @@ impl Server {
     /// [`is_empty`](Self::is_empty).
     pub fn close(&mut self, now: Instant) {
         self.closing = true;
+        if let Some(recovery) = &mut self.recovery {
+            recovery.close();
+        }
         for id in self.conns.keys().collect::<Vec<_>>() {
             if let Some(conn) = self.conns.get_mut(id) {
                 conn.socket.close(DisconnectReason::ServerShuttingDown);

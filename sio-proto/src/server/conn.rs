@@ -22,6 +22,8 @@ pub(super) struct Conn {
     pub(super) channels: usize,
     /// Whether somebody waits for room in the outbox.
     pub(super) wants_room: bool,
+    /// Whether packets were not handed to a transport when the connection, or one of its sockets, ended.
+    pub(super) undelivered: bool,
     /// WebSockets that are closed here, and until when the client may take to close them there; `None` when that is over.
     pub(super) lingering: Vec<(ChannelId, Option<Instant>)>,
 }
@@ -36,6 +38,7 @@ impl Conn {
             armed: None,
             channels: 1,
             wants_room: false,
+            undelivered: false,
             lingering: Vec::new(),
         }
     }
@@ -66,6 +69,7 @@ impl Conn {
     pub(super) fn tell(&mut self, event: Event) {
         match event {
             Event::Connect { socket, .. }
+            | Event::ConnectUnknown { socket, .. }
             | Event::Event { socket, .. }
             | Event::Disconnect { socket, .. } => self.inbox.push(socket, event),
             Event::Closed { .. } => self.inbox.push_last(event),

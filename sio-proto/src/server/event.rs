@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use slotmap::new_key_type;
 
+use super::RecoveryRequest;
 use crate::engine::{ChannelId, CloseReason};
 use crate::hub::{NamespaceId, Room, SocketKey};
 use crate::inbox::Weigh;
@@ -30,6 +31,24 @@ pub enum Event {
         namespace: NamespaceId,
         /// The client's `auth`: a JSON object.
         auth: Option<Str>,
+        /// The client wants to have an earlier session back: see [`recover`](super::Server::recover), which must come before
+        /// `accept`. Only if [`Config::recovery`](super::Config::recovery) is set.
+        recovery: Option<RecoveryRequest>,
+    },
+    /// A client wants to join a namespace that does not exist. Comes only if [`set_dynamic`](super::Server::set_dynamic) is on. As
+    /// [`Connect`](Self::Connect), once [`assign`](super::Server::assign) has given the socket a namespace; or
+    /// [`refuse`](super::Server::refuse) ends it.
+    ConnectUnknown {
+        /// The new socket, and the ticket for the answer.
+        socket: SocketKey,
+        /// Its public id.
+        id: SocketId,
+        /// The name of the namespace.
+        name: Str,
+        /// The client's `auth`: a JSON object.
+        auth: Option<Str>,
+        /// As in [`Connect`](Self::Connect).
+        recovery: Option<RecoveryRequest>,
     },
     /// A client emitted an event.
     Event {
@@ -73,7 +92,9 @@ impl Weigh for Event {
     fn weight(&self) -> usize {
         match self {
             Self::Event { payload, .. } => payload.size(),
-            Self::Connect { auth, .. } => auth.as_ref().map_or(0, |auth| auth.len()),
+            Self::Connect { auth, .. } | Self::ConnectUnknown { auth, .. } => {
+                auth.as_ref().map_or(0, |auth| auth.len())
+            }
             _ => 0,
         }
     }

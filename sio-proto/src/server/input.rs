@@ -163,5 +163,8 @@ impl Server {
             }
             let _ = self.process(id, now);
         }
+        if let Some(recovery) = &mut self.recovery {
+            recovery.handle_timeout(now);
+        }
     }
 }

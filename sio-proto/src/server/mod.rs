@@ -7,8 +7,10 @@ mod event;
 mod input;
 mod op;
 mod output;
+mod recovery;
 mod timers;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 
@@ -18,6 +20,8 @@ pub use config::Config;
 use conn::Conn;
 pub use event::{Admission, ConnId, Delivery, Event, Ready};
 pub use op::{Broadcast, Op};
+use recovery::Recovery;
+pub use recovery::{ConnectionStateRecovery, Kept, RecoveryRequest, Session};
 use timers::Timers;
 
 use crate::engine::{self, ChannelId, CloseReason, Encoded, Refusal, SendError, ServerSession, Transport};
@@ -63,7 +67,11 @@ pub struct Server {
     channels: SlotMap<ChannelKey, ConnId>,
     hub: Hub<(ConnId, Slot)>,
     timers: Timers<ConnId>,
+    /// Costs nothing if it is off.
+    recovery: Option<Box<Recovery>>,
     ready: VecDeque<Ready>,
+    /// Whether the owner is asked about namespaces that do not exist.
+    dynamic: bool,
     closing: bool,
 }
 
@@ -73,7 +81,9 @@ impl Server {
     pub fn new(config: Config, seed: Seed) -> Self {
         let mut hub = Hub::new();
         hub.add_namespace("/");
+        let recovery = config.recovery.map(|recovery| Box::new(Recovery::new(recovery, &config.engine)));
         Self {
+            recovery,
             config: Arc::new(config),
             random: Random::new(seed),
             conns: SlotMap::with_key(),
@@ -82,6 +92,7 @@ impl Server {
             hub,
             timers: Timers::new(),
             ready: VecDeque::new(),
+            dynamic: false,
             closing: false,
         }
     }
@@ -89,6 +100,31 @@ impl Server {
     /// The namespace of this name, made if there is none; `chat` is `/chat`. Clients of others are refused (B101).
     pub fn of(&mut self, name: &str) -> NamespaceId {
         self.hub.add_namespace(name)
+    }
+
+    /// Whether clients may ask for namespaces that do not exist: then [`Event::ConnectUnknown`] comes for them. Default: no, they are
+    /// refused.
+    pub fn set_dynamic(&mut self, dynamic: bool) {
+        self.dynamic = dynamic;
+    }
+
+    /// Removes a namespace in which nobody is, nor waits to be let in, nor may come back. Says whether it did. What is done to it
+    /// later has no effect.
+    pub fn remove_namespace(&mut self, namespace: NamespaceId) -> bool {
+        if !self.is_vacant(namespace) || !self.hub.remove_namespace(namespace) {
+            return false;
+        }
+        if let Some(recovery) = &mut self.recovery {
+            recovery.remove_namespace(namespace);
+        }
+        true
+    }
+
+    /// Whether [`remove_namespace`](Self::remove_namespace) would remove this namespace; also if it is not there.
+    #[must_use]
+    pub fn is_vacant(&self, namespace: NamespaceId) -> bool {
+        let awaited = self.recovery.as_ref().is_some_and(|recovery| recovery.awaits(namespace));
+        !awaited && !self.hub.is_occupied(namespace)
     }
 
     /// Whether there is no connection.
@@ -157,10 +193,6 @@ impl Server {
         if socket.is_connected() { Ok(socket.handle) } else { Err(UsageError::NotConnected) }
     }
 
-    fn id(&self, key: SocketKey) -> Result<SocketId, UsageError> {
-        self.hub.get(key).map(|socket| socket.id()).ok_or(UsageError::Gone)
-    }
-
     fn open(&mut self, transport: Transport, now: Instant) -> (ConnId, ChannelId) {
         let channel = self.channels.insert(ConnId::default());
         let sid = Sid::random(&mut self.random, self.config.shard);
@@ -200,6 +232,7 @@ impl Server {
 
     /// Closes a connection whose peer broke the Socket.IO protocol (B102).
     fn expel(conn: &mut Conn, now: Instant) {
+        conn.undelivered |= conn.engine.outbox_bytes() > 0;
         conn.socket.close(DisconnectReason::Connection(CloseReason::ForcedClose));
         conn.engine.close(true, now);
     }
@@ -208,6 +241,7 @@ impl Server {
     fn process(&mut self, id: ConnId, now: Instant) -> Result<(), PeerError> {
         let mut fault = Ok(());
         let Some(conn) = self.conns.get_mut(id) else { return Ok(()) };
+        let limits = (self.config.max_namespaces, self.dynamic.then_some(self.config.max_namespace_name));
         // Each message has had its effect before the next one counts, also if they came in one body.
         loop {
             if let Some(event) = conn.socket.poll_event() {
@@ -216,7 +250,8 @@ impl Server {
                     // It may be the one that room was waited for.
                     self.ready.push_back(Ready::Write(id));
                 }
-                Self::route(&mut self.hub, &mut self.random, conn, id, event);
+                let recovery = self.recovery.as_deref_mut();
+                Self::route(&mut self.hub, &mut self.random, limits, recovery, conn, (id, event), now);
             } else if let Some(packet) = conn.socket.poll_message() {
                 conn.engine.push(packet);
             } else if let Some(event) = conn.engine.poll_event() {
@@ -229,6 +264,7 @@ impl Server {
                     }
                     engine::Event::Upgraded => conn.tell(Event::Upgraded),
                     engine::Event::Closed { reason, undelivered } => {
+                        conn.undelivered |= undelivered > 0;
                         conn.socket.close(DisconnectReason::Connection(reason));
                         self.sids.remove(&conn.engine.sid());
                         conn.tell(Event::Closed { reason, undelivered });
@@ -254,20 +290,39 @@ impl Server {
     fn route(
         hub: &mut Hub<(ConnId, Slot)>,
         random: &mut Random,
+        (most, unknown): (usize, Option<usize>),
+        recovery: Option<&mut Recovery>,
         conn: &mut Conn,
-        id: ConnId,
-        event: ConnEvent,
+        (id, event): (ConnId, ConnEvent),
+        now: Instant,
     ) {
         let event = match event {
             ConnEvent::Connect { slot, namespace, auth } => {
-                let Some(namespace) = hub.namespace(&namespace) else {
-                    let _ = conn.socket.refuse(slot, &ConnectError::new("Invalid namespace"));
-                    return;
+                let known = hub.namespace(&namespace);
+                let refusal = if known.is_none() && unknown.is_none_or(|longest| namespace.len() > longest) {
+                    Some("Invalid namespace")
+                } else if conn.sockets.len() >= most {
+                    Some("Too many namespaces")
+                } else {
+                    None
                 };
+                if let Some(refusal) = refusal {
+                    let _ = conn.socket.refuse(slot, &ConnectError::new(refusal));
+                    return;
+                }
                 let public = SocketId::random(random);
-                let key = hub.insert(namespace, public, (id, slot));
+                let key = hub.insert(known.unwrap_or(NamespaceId::NOWHERE), public, (id, slot));
                 conn.sockets.push((slot, key));
-                Event::Connect { socket: key, id: public, namespace, auth }
+                let wanted = recovery.and(auth.as_deref()).and_then(RecoveryRequest::find);
+                match known {
+                    Some(namespace) => {
+                        Event::Connect { socket: key, id: public, namespace, auth, recovery: wanted }
+                    }
+                    None => {
+                        let name = namespace;
+                        Event::ConnectUnknown { socket: key, id: public, name, auth, recovery: wanted }
+                    }
+                }
             }
             ConnEvent::Event { slot, payload, ack } => match conn.key(slot) {
                 Some(socket) => Event::Event { socket, payload, ack },
@@ -280,7 +335,12 @@ impl Server {
             ConnEvent::Disconnect { slot, reason } => {
                 let Some(socket) = conn.key(slot) else { return };
                 conn.sockets.retain(|(of, _)| *of != slot);
-                let rooms = hub.remove(socket).map(|(_, rooms)| rooms).unwrap_or_default();
+                let Some((gone, rooms)) = hub.remove(socket) else { return };
+                if let Some(recovery) = recovery {
+                    let at_rest = gone.is_connected() && !conn.undelivered && conn.engine.outbox_bytes() == 0;
+                    let place = (gone.namespace(), gone.id(), &rooms[..]);
+                    recovery.lose(socket, reason.is_recoverable(), at_rest, place, now);
+                }
                 Event::Disconnect { socket, reason, rooms }
             }
         };

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::{Conn, Delivery, Server};
 use crate::engine::{CloseReason, Encoded, Overflow, SendError};
-use crate::hub::{NamespaceId, Room, Scope};
+use crate::hub::{NamespaceId, Offset, Room, Scope, Target};
 use crate::{Instant, Str};
 
 /// Something done to every selected socket of a namespace.
@@ -33,12 +33,19 @@ pub struct Broadcast {
     pub volatile: bool,
     /// The acknowledgement id that the packet asks for, and until when; each answer comes as [`Event::Ack`](super::Event::Ack).
     pub ack: Option<(u64, Instant)>,
+    /// The offset that is in the packet, if clients that are away now can have it later: see
+    /// [`Encoder::event_at`](crate::socket::Encoder::event_at). The same in all shards. Neither a volatile packet nor one that asks
+    /// for acknowledgements has one (B130).
+    pub offset: Option<Offset>,
 }
 
 impl Server {
     /// Applies an operation to the connected sockets that `scope` means. The result counts broadcasts; for other operations it
-    /// counts the sockets.
+    /// counts the sockets. Clients that are away and may be recovered are not counted, but it applies to them too.
     pub fn apply(&mut self, namespace: NamespaceId, scope: &Scope, op: &Op, now: Instant) -> Delivery {
+        if let Some(recovery) = &mut self.recovery {
+            recovery.apply(namespace, scope, op);
+        }
         match op {
             Op::Broadcast(broadcast) => self.broadcast(namespace, scope, broadcast, now),
             Op::Join(rooms) => self.each(namespace, scope, |server, key| {
@@ -75,8 +82,13 @@ impl Server {
         let mut delivery = Delivery::default();
         let mut overflowed = Vec::new();
         let mut armed = Vec::new();
-        let Self { hub, conns, ready, config, .. } = self;
-        hub.select(namespace, scope, |_, &(id, slot)| {
+        let Self { hub, conns, ready, config, recovery, .. } = self;
+        let mut recovery = recovery.as_deref_mut().zip(broadcast.offset);
+        if let Some((recovery, offset)) = recovery.as_mut().filter(|_| hub.contains(namespace)) {
+            let target = Target::Scope(scope.clone());
+            recovery.log(namespace, *offset, target, broadcast.packet.clone(), now);
+        }
+        hub.select(namespace, scope, |key, &(id, slot)| {
             let Some(conn) = conns.get_mut(id) else { return };
             let Conn { engine, socket, .. } = conn;
             if broadcast.volatile && !engine.is_writable() {
@@ -86,6 +98,9 @@ impl Server {
             match engine.send(broadcast.packet.clone()) {
                 Ok(()) => {
                     delivery.sockets += 1;
+                    if let Some((recovery, offset)) = &mut recovery {
+                        recovery.sent(key, *offset, now);
+                    }
                     if let Some((ack, deadline)) = broadcast.ack {
                         let _ = socket.expect_ack(slot, ack, Some(deadline));
                         armed.push(id);
@@ -108,6 +123,7 @@ impl Server {
         }
         for id in overflowed {
             if let Some(conn) = self.conns.get_mut(id) {
+                conn.undelivered = true;
                 conn.engine.abort(CloseReason::Overflow);
             }
             let _ = self.process(id, now);

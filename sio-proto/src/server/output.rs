@@ -4,6 +4,7 @@ use super::{ConnId, Event, Ready, Server};
 use crate::Instant;
 use crate::engine::{ChannelId, Transmit};
 use crate::hub::SocketKey;
+use crate::time::earliest;
 
 impl Server {
     /// Where something has become possible since it was last asked.
@@ -11,15 +12,19 @@ impl Server {
         let ready = self.ready.pop_front();
         if ready.is_none() {
             self.timers.clear_earlier();
+            if let Some(recovery) = &mut self.recovery {
+                recovery.clear_earlier();
+            }
         }
         ready
     }
 
     /// Whether `poll_ready` would give something, or [`poll_timeout`](Self::poll_timeout) has become earlier since `poll_ready` last
-    /// gave `None`. A cheap way to see that nobody needs to be told anything.
+    /// gave `None`, or [`take_dropped`](Self::take_dropped) has something. A cheap way to see that nobody needs to be told anything.
     #[must_use]
     pub fn has_news(&self) -> bool {
-        !self.ready.is_empty() || self.timers.is_earlier()
+        let recovery = self.recovery.as_ref().is_some_and(|recovery| recovery.is_earlier());
+        !self.ready.is_empty() || self.timers.is_earlier() || recovery
     }
 
     /// What to do next on a channel. Call it until it gives `None`; what is left is not announced again.
@@ -76,6 +81,6 @@ impl Server {
     /// When [`handle_timeout`](Self::handle_timeout) must be called at the latest.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next()
+        earliest(self.timers.next(), self.recovery.as_ref().and_then(|recovery| recovery.poll_timeout()))
     }
 }

@@ -10,7 +10,7 @@ use super::packet::{Decoder, Packet, PacketError};
 use super::payload::Payload;
 use crate::engine::{CloseReason, Encoded, Message};
 use crate::time::earliest;
-use crate::{Instant, SocketId, Str, UsageError};
+use crate::{Instant, Pid, SocketId, Str, UsageError};
 
 /// Settings of the Socket.IO layer of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +125,17 @@ pub enum DisconnectReason {
 }
 
 impl DisconnectReason {
+    /// Whether a client that is gone for this reason can have its session recovered: its connection ended, and neither side meant
+    /// that.
+    #[must_use]
+    pub const fn is_recoverable(self) -> bool {
+        match self {
+            Self::Connection(CloseReason::ParseError) => false,
+            Self::Connection(_) | Self::ServerShuttingDown => true,
+            _ => false,
+        }
+    }
+
     /// The reference's name for the reason.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -319,11 +330,27 @@ impl ServerConn {
     /// # Errors
     /// [`UsageError::Gone`] if the client has left meanwhile (B108), or was let in already.
     pub fn accept(&mut self, slot: Slot, id: &SocketId) -> Result<(), UsageError> {
+        self.accept_session(slot, id, None, [])
+    }
+
+    /// Lets the client in, under this public id, and tells it the secret with which it can have its session recovered. What it
+    /// has missed comes before the reply (B129).
+    ///
+    /// # Errors
+    /// As for [`accept`](Self::accept).
+    pub fn accept_session(
+        &mut self,
+        slot: Slot,
+        id: &SocketId,
+        pid: Option<&Pid>,
+        missed: impl IntoIterator<Item = Encoded>,
+    ) -> Result<(), UsageError> {
         let joined = self.find(slot)?;
         if core::mem::replace(&mut joined.accepted, true) {
             return Err(UsageError::Gone);
         }
-        let reply = encode::connect(&joined.namespace, id);
+        let reply = encode::connect(&joined.namespace, id, pid);
+        self.out.extend(missed);
         self.out.push_back(reply);
         self.connect_by = None;
         Ok(())
@@ -372,13 +399,24 @@ impl ServerConn {
     /// # Errors
     /// [`UsageError::Gone`] if the client has left already.
     pub fn disconnect(&mut self, slot: Slot) -> Result<(), UsageError> {
-        self.find(slot)?;
-        if let Some(at) = self.joined.iter().position(|joined| joined.slot == slot) {
-            let namespace = self.joined[at].namespace.clone();
-            self.out.push_back(encode::disconnect(&namespace));
-            self.remove(at, DisconnectReason::ServerNamespaceDisconnect);
-            self.leave(namespace);
-        }
+        self.end(slot, DisconnectReason::ServerNamespaceDisconnect)
+    }
+
+    /// The client is in the namespace by another connection. Should this one still live, its end is told, so that it does not
+    /// fight for the session.
+    ///
+    /// # Errors
+    /// [`UsageError::Gone`] if the client has left already.
+    pub fn supersede(&mut self, slot: Slot) -> Result<(), UsageError> {
+        self.end(slot, DisconnectReason::Connection(CloseReason::TransportClose))
+    }
+
+    fn end(&mut self, slot: Slot, reason: DisconnectReason) -> Result<(), UsageError> {
+        let at = self.joined.iter().position(|joined| joined.slot == slot).ok_or(UsageError::Gone)?;
+        let namespace = self.joined[at].namespace.clone();
+        self.out.push_back(encode::disconnect(&namespace));
+        self.remove(at, reason);
+        self.leave(namespace);
         Ok(())
     }
 

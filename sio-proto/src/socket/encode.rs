@@ -12,7 +12,8 @@ use serde::Serialize;
 use super::packet::is_reserved;
 use super::payload::{self, Args};
 use crate::engine::Encoded;
-use crate::{SocketId, Str};
+use crate::hub::Offset;
+use crate::{Pid, SocketId, Str};
 
 /// Data that cannot be sent.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
@@ -63,6 +64,30 @@ impl Encoder {
         let gap = self.start(namespace);
         payload::encode_event(name, args, &mut self.scratch, &mut self.attachments)?;
         Ok(self.finish(gap, b'2', namespace, id))
+    }
+
+    /// An event that can be recovered: as [`event`](Self::event), with the offset as a last argument more.
+    ///
+    /// # Errors
+    /// [`EncodeError`]
+    pub fn event_at<A: Args + ?Sized>(
+        &mut self,
+        namespace: &str,
+        offset: Offset,
+        name: &str,
+        args: &A,
+    ) -> Result<Encoded, EncodeError> {
+        if is_reserved(name) {
+            return Err(EncodeError::ReservedName(name.into()));
+        }
+        let gap = self.start(namespace);
+        payload::encode_event(name, args, &mut self.scratch, &mut self.attachments)?;
+        // The end of the array; there is a name before it, so a comma is right.
+        self.scratch.pop();
+        let mut text = Prefix::default();
+        let _ = write!(text, ",\"{offset}\"]");
+        self.scratch.extend_from_slice(text.as_bytes());
+        Ok(self.finish(gap, b'2', namespace, None))
     }
 
     /// An acknowledgement; arguments as for [`event`](Self::event).
@@ -224,9 +249,12 @@ impl fmt::Display for ConnectError {
 
 impl core::error::Error for ConnectError {}
 
-/// `40/nsp,{"sid":"…"}`
-pub(super) fn connect(namespace: &str, id: &SocketId) -> Encoded {
-    control('0', namespace, format_args!(r#"{{"sid":"{id}"}}"#))
+/// `40/nsp,{"sid":"…"}`, with the session's id if it can be recovered (B118).
+pub(super) fn connect(namespace: &str, id: &SocketId, pid: Option<&Pid>) -> Encoded {
+    match pid {
+        None => control('0', namespace, format_args!(r#"{{"sid":"{id}"}}"#)),
+        Some(pid) => control('0', namespace, format_args!(r#"{{"sid":"{id}","pid":"{}"}}"#, pid.as_str())),
+    }
 }
 
 /// `40/nsp,{…}`: a client's wish to join.

@@ -219,7 +219,7 @@ impl Rig {
 
     pub fn broadcast(&mut self, scope: &Scope, name: &str) -> Delivery {
         let (namespace, packet) = (self.root(), self.event(name, &()));
-        let op = Op::Broadcast(Broadcast { packet, volatile: false, ack: None });
+        let op = Op::Broadcast(Broadcast { packet, volatile: false, ack: None, offset: None });
         self.server.apply(namespace, scope, &op, self.now)
     }
 

@@ -189,7 +189,7 @@ impl Net {
     pub fn broadcast(&mut self, namespace: &str, name: &str) {
         let id = self.server.of(namespace);
         let packet = self.encoder.event(namespace, None, name, &()).expect("an event");
-        let op = Op::Broadcast(Broadcast { packet, volatile: false, ack: None });
+        let op = Op::Broadcast(Broadcast { packet, volatile: false, ack: None, offset: None });
         self.server.apply(id, &Scope::all(), &op, self.now);
     }
 

@@ -146,7 +146,7 @@ fn a_broadcast_can_ask_everyone() {
         rig.join(ws, "");
     }
     let (root, packet, deadline) = (rig.root(), question(&mut rig, 9), rig.now + SECOND);
-    let op = Op::Broadcast(Broadcast { packet, volatile: false, ack: Some((9, deadline)) });
+    let op = Op::Broadcast(Broadcast { packet, volatile: false, ack: Some((9, deadline)), offset: None });
     assert_eq!(rig.server.apply(root, &Scope::all(), &op, rig.now).sockets, 3);
     assert_eq!(rig.server.poll_timeout(), Some(deadline));
     rig.say(ws, "439[1]").unwrap();

@@ -13,6 +13,7 @@ mod client_recovery;
 mod client_retries;
 #[path = "../common/mod.rs"]
 mod common;
+mod dynamic;
 mod engine_client;
 mod handshake;
 mod heartbeat;
@@ -20,5 +21,7 @@ mod namespaces;
 mod packets;
 mod polling;
 mod pressure;
+mod recovery;
+mod recovery_model;
 mod rooms;
 mod upgrade;

@@ -82,7 +82,7 @@ fn b126_volatile_packets_are_dropped_unless_they_can_go_out_at_once() {
     let (on_ws, polling) = (rig.join(ws, ""), rig.join_by_post(peer));
     let packet = rig.event("v", &());
     let root = rig.root();
-    let op = Op::Broadcast(Broadcast { packet: packet.clone(), volatile: true, ack: None });
+    let op = Op::Broadcast(Broadcast { packet: packet.clone(), volatile: true, ack: None, offset: None });
 
     rig.server.emit(on_ws, packet.clone(), true).unwrap();
     rig.server.emit(on_ws, packet.clone(), true).unwrap();

@@ -100,7 +100,7 @@ fn a_binary_broadcast_is_shared_and_stays_together() {
     let (mut rig, peers, _) = house();
     let root = rig.root();
     let packet = rig.event("b", &bytes::Bytes::from(vec![7; 1000]));
-    let op = Op::Broadcast(Broadcast { packet, volatile: false, ack: None });
+    let op = Op::Broadcast(Broadcast { packet, volatile: false, ack: None, offset: None });
     rig.server.apply(root, &Scope::all(), &op, rig.now);
     let mut addresses = peers.iter().map(|ws| {
         let Some(Transmit::Packet(packet)) = rig.server.poll_transmit(ws.channel, rig.now) else {

@@ -4,6 +4,7 @@ mod acks;
 mod close;
 mod connect;
 mod crowd;
+mod dynamic;
 mod handlers;
 mod http;
 mod http_admission;
@@ -12,6 +13,7 @@ mod log;
 mod order;
 mod panics;
 mod pressure;
+mod recovery;
 mod rooms;
 mod sockets;
 mod upgrade;
@@ -24,6 +26,7 @@ pub(super) const CASES: &[&[Case]] = &[
     close::CASES,
     connect::CASES,
     crowd::CASES,
+    dynamic::CASES,
     handlers::CASES,
     http::CASES,
     http_admission::CASES,
@@ -32,6 +35,7 @@ pub(super) const CASES: &[&[Case]] = &[
     order::CASES,
     panics::CASES,
     pressure::CASES,
+    recovery::CASES,
     rooms::CASES,
     sockets::CASES,
     upgrade::CASES,
