@@ -128,7 +128,7 @@ fn shown(response: &Response) -> Value {
     let body = String::from_utf8_lossy(&response.body).into_owned();
     let sid =
         if body.starts_with("0{") { open_packet(&body)["sid"].as_str().map(str::to_owned) } else { None };
-    let mask = |text: &str| sid.as_ref().map_or(text.to_owned(), |sid| text.replace(sid, "SID"));
+    let mask = |text: &str| sid.as_ref().map_or_else(|| text.to_owned(), |sid| text.replace(sid, "SID"));
     let mut headers = Map::new();
     for name in NAMES {
         let values: Vec<_> =
