@@ -140,7 +140,8 @@ impl Wake for Signal {
                     entry.status = Status::Woken;
                 }
                 Status::Polled => entry.status = Status::PolledAgain,
-                Status::Woken | Status::PolledAgain => {}
+                // Whoever was first wakes it. A second time might come after its poll, and count as one more.
+                Status::Woken | Status::PolledAgain => return,
             }
             entry.waker.clone()
         };
