@@ -10,7 +10,7 @@
 //! | chat | the example's clients in terminals, and its server | [`chat`] |
 //! | | headless Chromium on its page | `js/browser/chat.js`, `tests/browser.rs`, `#[ignore]`d |
 //!
-//! `tests/lab.rs` is the proof that lab, odd server and proxy are right: hand-made bytes, and [`stories`] of the official client.
+//! `tests/lab.rs` is the proof that lab, odd server and proxy are right: hand-made bytes, and [stories](mod@stories) of the official client.
 //!
 //! **The yardstick.** `js/reference-server.js` is the application of [`app`] written with the official server. The same
 //! JavaScript tests and the same raw cases run against it in `tests/reference.rs`, so what they expect is what the

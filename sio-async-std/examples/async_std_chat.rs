@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use async_std::net::TcpListener;
 use async_std::task;
 use sio_async_std as sio;
-use sio_async_std::Io;
+use sio_async_std::{Connection, Io};
 
 fn main() -> ExitCode {
     match task::block_on(run()) {
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 
 async fn run() -> Result<(), sio::Error> {
     let listener = TcpListener::bind(server::address()?).await?;
-    let accept = async || listener.accept().await.map(|(stream, remote)| (Io(stream), remote));
+    let accept = async || listener.accept().await.map(|(stream, remote)| (Io(Connection(stream)), remote));
     let spawn = |task| drop(task::spawn(task));
     server::run(listener.local_addr()?, accept, spawn).await
 }

@@ -39,6 +39,7 @@ impl Server {
     }
 
     /// Serves one connection that was accepted elsewhere, such as a TLS stream. WebSockets go on in tasks of their own.
+    /// async-std's own streams are wrapped as a [`Connection`](crate::Connection), or end later than they should.
     pub async fn serve_connection<S>(&self, stream: S, remote_addr: Option<SocketAddr>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

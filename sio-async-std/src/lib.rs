@@ -84,7 +84,7 @@
 //! # async fn run(io: sio_async_std::Server, listener: async_std::net::TcpListener) -> std::io::Result<()> {
 //! use std::convert::Infallible;
 //! use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
-//! use sio_async_std::Io;
+//! use sio_async_std::{Connection, Io};
 //!
 //! loop {
 //!     let (stream, address) = listener.accept().await?;
@@ -96,7 +96,7 @@
 //!                 false => hello(request).await,
 //!             })
 //!         });
-//!         let _ = http1::Builder::new().serve_connection(Io(stream), service).with_upgrades().await;
+//!         let _ = http1::Builder::new().serve_connection(Io(Connection(stream)), service).with_upgrades().await;
 //!     };
 //!     async_std::task::spawn(task);
 //! }
@@ -128,6 +128,6 @@ mod handles;
 mod runtime;
 
 pub use handles::{Client, Server};
-pub use runtime::AsyncStd;
+pub use runtime::{AsyncStd, Connection};
 #[doc(inline)]
 pub use sio_driver::{Io, api::*};
