@@ -62,7 +62,7 @@ where
         tracing::debug!(%refusal, code = refusal.code(), %method, "request refused");
         respond(refusal.response(&config, &head))
     };
-    let parsed = match EngineRequest::parse(&config, &head) {
+    let (parsed, dialect) = match EngineRequest::parse_in(&config, &head) {
         Ok(parsed) => parsed,
         Err(refusal) => return refuse(refusal),
     };
@@ -79,7 +79,7 @@ where
         let handshake = is_new.then(handshake);
         let now = shard.now();
         let mut locked = shard.lock();
-        let admission = locked.machine.handle_request(parsed, head.content_type, now);
+        let admission = locked.machine.handle_request_in(dialect, parsed, head.content_type, now);
         let conn = match &admission {
             Ok(Admission::Poll(channel) | Admission::Post(channel)) => locked.machine.conn_of(*channel),
             _ => None,
@@ -104,7 +104,7 @@ where
             let mut request = Request::new(());
             *request.extensions_mut() = upgrade;
             let upgrade = hyper::upgrade::on(&mut request);
-            let task = pump::upgraded(server.clone(), shard.clone(), sid, upgrade, handshake());
+            let task = pump::upgraded(server.clone(), shard.clone(), (sid, dialect), upgrade, handshake());
             shard.host().spawn(Box::pin(task));
             return switching_protocols(key);
         }

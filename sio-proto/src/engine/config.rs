@@ -75,6 +75,12 @@ pub struct Config {
     /// Whether a polling session may move to WebSocket. When off, an attempt is refused, where the reference only leaves
     /// it out of its offer. Default: on.
     pub allow_upgrades: bool,
+    /// Whether clients of Socket.IO 2 are served: those that speak revision 3 of Engine.IO. Default: off, which refuses them
+    /// with code 5.
+    pub allow_eio3: bool,
+    /// Whether clients may poll by JSONP, as old browsers do that have no cross-origin requests. The cross-origin rules do not
+    /// hold there: a page of any origin can load a script. Default: off, where the reference always allows it.
+    pub jsonp: bool,
     /// Cross-origin rules. Default: none, that is, no headers are added, and browsers allow the page's own origin only.
     pub cors: Option<Cors>,
 }
@@ -93,6 +99,8 @@ impl Default for Config {
             overflow: Overflow::default(),
             transports: vec![Transport::Polling, Transport::WebSocket],
             allow_upgrades: true,
+            allow_eio3: false,
+            jsonp: false,
             cors: None,
         }
     }
@@ -106,6 +114,11 @@ impl Config {
     #[must_use]
     pub fn matches_path(&self, path: &str) -> bool {
         path.strip_prefix(self.path.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))
+    }
+
+    /// How long it takes to find a silent client gone.
+    pub(super) fn patience(&self) -> Duration {
+        self.ping_interval.saturating_add(self.ping_timeout)
     }
 
     /// The upgrades that are offered to a polling session.
