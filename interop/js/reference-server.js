@@ -19,6 +19,7 @@ const CONFIG = {
   connectTimeout: 45000,
   maxHttpBufferSize: 1e6,
   corsOrigin: null,
+  allowEIO3: false,
   ...JSON.parse(process.env.SIO_CONFIG || "{}"),
 };
 
@@ -203,6 +204,7 @@ async function start(port) {
     connectTimeout: CONFIG.connectTimeout,
     maxHttpBufferSize: CONFIG.maxHttpBufferSize,
     serveClient: false,
+    allowEIO3: CONFIG.allowEIO3,
     ...(CONFIG.corsOrigin ? { cors: { origin: CONFIG.corsOrigin, credentials: true } } : {}),
   });
   application(io);

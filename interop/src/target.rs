@@ -31,6 +31,8 @@ pub struct Config {
     pub max_http_buffer_size: usize,
     /// The one origin that CORS headers admit; none means no CORS at all.
     pub cors_origin: Option<&'static str>,
+    /// Whether clients of Socket.IO 2 are served, and JSONP.
+    pub allow_eio3: bool,
 }
 
 impl Default for Config {
@@ -42,6 +44,7 @@ impl Default for Config {
             connect_timeout: Duration::from_secs(45),
             max_http_buffer_size: 1_000_000,
             cors_origin: None,
+            allow_eio3: false,
         }
     }
 }
@@ -55,6 +58,10 @@ pub enum Profile {
     Quick,
     /// CORS for `http://friend.example`.
     Cors,
+    /// Clients of Socket.IO 2.
+    Eio3,
+    /// The same, with heartbeats within a second.
+    Eio3Quick,
 }
 
 impl Profile {
@@ -71,6 +78,8 @@ impl Profile {
                 connect_timeout: Duration::from_millis(400),
                 ..config
             },
+            Self::Eio3 => Config { allow_eio3: true, ..config },
+            Self::Eio3Quick => Config { allow_eio3: true, ..Self::Quick.config() },
             Self::Cors => Config { cors_origin: Some("http://friend.example"), ..config },
         }
     }
@@ -151,6 +160,7 @@ impl Target {
             "connectTimeout": config.connect_timeout.as_millis() as u64,
             "maxHttpBufferSize": config.max_http_buffer_size,
             "corsOrigin": config.cors_origin,
+            "allowEIO3": config.allow_eio3,
         });
         let child = Command::new(node::node())
             .arg("reference-server.js")

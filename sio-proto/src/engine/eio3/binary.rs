@@ -79,7 +79,7 @@ mod tests {
         let text = Packet::Message(Message::Text("é中".into()));
         let binary = Packet::Message(Message::Binary(Bytes::from_static(&[1, 255])));
         assert_eq!(all(&body), [Ok(text), Ok(binary), Ok(Packet::Ping(Str::empty()))]);
-        let by_units = [&[0, 3, 255][..], "4é中".as_bytes()].concat();
+        let by_units = [&[0, 2, 255][..], "4é".as_bytes()].concat();
         assert_eq!(all(&by_units), [Err(PacketError::NotUtf8)], "the length is in bytes");
         let long = [&[1, 1, 2, 255, 4][..], &[7; 11]].concat();
         assert_eq!(all(&long), [Ok(Packet::Message(Message::Binary(Bytes::from_static(&[7; 11]))))]);
