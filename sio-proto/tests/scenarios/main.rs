@@ -13,6 +13,7 @@ mod client_recovery;
 mod client_retries;
 #[path = "../common/mod.rs"]
 mod common;
+mod eio3;
 mod engine_client;
 mod handshake;
 mod heartbeat;

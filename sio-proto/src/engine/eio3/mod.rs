@@ -218,6 +218,18 @@ mod tests {
         }
 
         #[test]
+        fn any_body_is_packets_and_then_at_most_one_error(
+            bytes in prop::collection::vec(prop_oneof![Just(0u8), Just(1), 0..10u8, Just(255), b'0'..b':', any::<u8>()], 0..40),
+            text in "([0-4]{0,3}:?[0-6b]?(é|🎉|a|[0-9])*)*",
+        ) {
+            let bytes: Vec<_> = decode_binary(bytes.into()).collect();
+            let text: Vec<_> = decode(text.into()).collect();
+            for found in [bytes, text] {
+                prop_assert!(found.iter().rev().skip(1).all(Result::is_ok));
+            }
+        }
+
+        #[test]
         fn lengths_are_those_of_javascript(text in any::<String>()) {
             prop_assert_eq!(utf16_len(&text), text.encode_utf16().count());
         }
