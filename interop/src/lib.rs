@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | the official client, `socket.io-client` from npm, under node's own test runner | `js/test/*.test.js` | `tests/node_client.rs` |
 //! | bytes written by hand over HTTP and WebSocket | [`raw`] | `tests/raw_http.rs` |
+//! | the client of Socket.IO 2, `socket.io-client` 2.5, and the parser of its revision | `js/test/v2-*.test.js` | `tests/eio3.rs` |
 //! | headless Chromium on the chat page | `js/browser/chat.js` | `tests/browser.rs`, `#[ignore]`d |
 //!
 //! The other way round, our client is tested against a server that is written twice, once with the official server and once

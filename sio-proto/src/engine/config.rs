@@ -76,10 +76,12 @@ pub struct Config {
     /// it out of its offer. Default: on.
     pub allow_upgrades: bool,
     /// Whether clients of Socket.IO 2 are served: those that speak revision 3 of Engine.IO. Default: off, which refuses them
-    /// with code 5.
+    /// with code 5. The owner of a [`Server`](crate::server::Server) reads requests with
+    /// [`Request::parse_in`](super::Request::parse_in) then.
     pub allow_eio3: bool,
     /// Whether clients may poll by JSONP, as old browsers do that have no cross-origin requests. The cross-origin rules do not
-    /// hold there: a page of any origin can load a script. Default: off, where the reference always allows it.
+    /// hold there: a page of any origin can load a script. The owner reads requests as for
+    /// [`allow_eio3`](Self::allow_eio3). Default: off, where the reference always allows it.
     pub jsonp: bool,
     /// Cross-origin rules. Default: none, that is, no headers are added, and browsers allow the page's own origin only.
     pub cors: Option<Cors>,
