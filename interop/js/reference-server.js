@@ -20,6 +20,7 @@ const CONFIG = {
   maxHttpBufferSize: 1e6,
   corsOrigin: null,
   recovery: false,
+  allowEIO3: false,
   ...JSON.parse(process.env.SIO_CONFIG || "{}"),
 };
 
@@ -221,6 +222,7 @@ async function start(port) {
     maxHttpBufferSize: CONFIG.maxHttpBufferSize,
     serveClient: false,
     ...(CONFIG.recovery ? { connectionStateRecovery: {} } : {}),
+    allowEIO3: CONFIG.allowEIO3,
     ...(CONFIG.corsOrigin ? { cors: { origin: CONFIG.corsOrigin, credentials: true } } : {}),
   });
   application(io);

@@ -130,6 +130,8 @@ fn server(config: &Config) -> Server {
         .upgrade_timeout(config.upgrade_timeout)
         .connect_timeout(config.connect_timeout)
         .max_http_buffer_size(config.max_http_buffer_size)
+        .allow_eio3(config.allow_eio3)
+        .jsonp(config.allow_eio3)
         .state(Recorder::default());
     if let Some(origin) = config.cors_origin {
         builder = builder.cors(Cors::new().origin(origin).credentials(true));

@@ -4,6 +4,7 @@
 //! | What | Peer | Where |
 //! |---|---|---|
 //! | server | the official client, `socket.io-client` from npm, under node's own test runner | `js/test/*.test.js`, [`node`] |
+//! | | the client of Socket.IO 2, `socket.io-client` 2.5, and the parser of its revision | `js/test/v2-*.test.js`, `tests/eio3.rs` |
 //! | | bytes written by hand over HTTP and WebSocket | [`raw`] |
 //! | client | a server that is written twice, once with the official server and once with ours: [`lab`] | [`client`] |
 //! | | a server that does what no server should do: [`odd`]; a CONNECT proxy: [`proxy`] | [`client`] |

@@ -33,6 +33,8 @@ pub struct Config {
     pub cors_origin: Option<&'static str>,
     /// Connection state recovery.
     pub recovery: bool,
+    /// Whether clients of Socket.IO 2 are served, and JSONP.
+    pub allow_eio3: bool,
 }
 
 impl Default for Config {
@@ -45,6 +47,7 @@ impl Default for Config {
             max_http_buffer_size: 1_000_000,
             cors_origin: None,
             recovery: false,
+            allow_eio3: false,
         }
     }
 }
@@ -60,6 +63,10 @@ pub enum Profile {
     Cors,
     /// Connection state recovery.
     Recovery,
+    /// Clients of Socket.IO 2.
+    Eio3,
+    /// The same, with heartbeats within a second.
+    Eio3Quick,
 }
 
 impl Profile {
@@ -76,6 +83,8 @@ impl Profile {
                 connect_timeout: Duration::from_millis(400),
                 ..config
             },
+            Self::Eio3 => Config { allow_eio3: true, ..config },
+            Self::Eio3Quick => Config { allow_eio3: true, ..Self::Quick.config() },
             Self::Cors => Config { cors_origin: Some("http://friend.example"), ..config },
             Self::Recovery => Config { recovery: true, ..config },
         }
@@ -158,6 +167,7 @@ impl Target {
             "maxHttpBufferSize": config.max_http_buffer_size,
             "corsOrigin": config.cors_origin,
             "recovery": config.recovery,
+            "allowEIO3": config.allow_eio3,
         });
         let child = Command::new(node::node())
             .arg("reference-server.js")

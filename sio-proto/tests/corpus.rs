@@ -30,6 +30,11 @@ fn polling_payload() {
 }
 
 #[test]
+fn eio3_payload() {
+    replay("eio3_payload", fuzzing::eio3_payload);
+}
+
+#[test]
 fn socket_packet() {
     replay("socket_packet", fuzzing::socket_packet);
 }

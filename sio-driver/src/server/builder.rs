@@ -156,6 +156,25 @@ impl<S: From<Server>> ServerBuilder<S> {
         self
     }
 
+    /// Whether clients of Socket.IO 2 are served, those that speak revision 3 of Engine.IO. Default: no.
+    ///
+    /// Such a client makes its own `socket.id`, from the id of its session. That is a secret, and so not
+    /// [`Socket::id`](crate::Socket::id): let it be told, if it needs to know. It has no `auth` but the query of a namespace
+    /// (`io("/chat?token=x")`), as an object of strings, and it is always in the namespace `/`, unless a middleware refuses it.
+    #[must_use]
+    pub fn allow_eio3(mut self, allow: bool) -> Self {
+        self.engine.allow_eio3 = allow;
+        self
+    }
+
+    /// Whether clients may poll by JSONP, as some do in old browsers. Pages of any origin can, whatever the [`cors`](Self::cors)
+    /// rules say. Default: no.
+    #[must_use]
+    pub fn jsonp(mut self, allow: bool) -> Self {
+        self.engine.jsonp = allow;
+        self
+    }
+
     /// Cross-origin rules. Default: none, so pages of the server's own origin only are served. See also
     /// [`check_origin`](Self::check_origin).
     #[must_use]

@@ -95,10 +95,10 @@ where
     }
     front.hooks.pass(request).await?;
     let refused = |refusal| Err(Turned::Refused(refusal));
-    let parsed = EngineRequest::parse(config, &head);
+    let parsed = EngineRequest::parse_in(config, &head);
     let is_new = matches!(
         parsed,
-        Ok(EngineRequest::Handshake | EngineRequest::WebSocket(None))
+        Ok((EngineRequest::Handshake | EngineRequest::WebSocket(None), _))
             | Err(Refusal::UnsupportedProtocolVersion)
     );
     let mut permit = None;
@@ -108,7 +108,7 @@ where
         // B17: before the revision is looked at.
         front.hooks.allow(request).await.map_err(Turned::Refused)?;
     }
-    let parsed = parsed.map_err(Turned::Refused)?;
+    let (parsed, dialect) = parsed.map_err(Turned::Refused)?;
     let sid = match parsed {
         EngineRequest::Poll(sid) | EngineRequest::Post(sid) | EngineRequest::Misdirected(sid, _) => Some(sid),
         EngineRequest::WebSocket(sid) => sid,
@@ -122,7 +122,7 @@ where
         let handshake = is_poll.then(handshake);
         let now = shard.now();
         let mut locked = shard.lock();
-        let admission = locked.machine.handle_request(parsed, head.content_type, now);
+        let admission = locked.machine.handle_request_in(dialect, parsed, head.content_type, now);
         let conn = match &admission {
             Ok(Admission::Poll(channel) | Admission::Post(channel)) => locked.machine.conn_of(*channel),
             _ => None,
@@ -148,7 +148,8 @@ where
             let mut request = Request::new(());
             *request.extensions_mut() = upgrade;
             let upgrade = hyper::upgrade::on(&mut request);
-            let task = pump::upgraded(server.clone(), shard.clone(), sid, upgrade, handshake(), permit);
+            let session = (sid, dialect);
+            let task = pump::upgraded(server.clone(), shard.clone(), session, upgrade, handshake(), permit);
             shard.host().spawn(Box::pin(task));
             return Ok((switching_protocols(key), is_new));
         }

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use async_tungstenite::WebSocketStream;
 use hyper::rt::{Read, Write};
 use hyper::upgrade::OnUpgrade;
-use sio_proto::engine::{ChannelId, Hangup, Message, Refusal, Transmit};
+use sio_proto::engine::{ChannelId, Dialect, Hangup, Message, Refusal, Transmit};
 use sio_proto::server::ConnId;
 use sio_proto::{Instant, Sid};
 use tracing::Instrument as _;
@@ -33,7 +33,7 @@ const TURNS: usize = 8;
 pub(crate) async fn upgraded(
     _server: Arc<Shared>,
     shard: Arc<Shard>,
-    sid: Option<Sid>,
+    session: (Option<Sid>, Dialect),
     upgrade: OnUpgrade,
     handshake: Arc<Handshake>,
     permit: Option<Permit>,
@@ -42,7 +42,7 @@ pub(crate) async fn upgraded(
         Ok(stream) => stream,
         Err(error) => return tracing::debug!(%error, "websocket handshake was not completed"),
     };
-    let (conn, channel, max_message) = match open(&shard, sid, handshake, permit) {
+    let (conn, channel, max_message) = match open(&shard, session, handshake, permit) {
         Ok(opened) => opened,
         Err(refusal) => {
             tracing::debug!(%refusal, "websocket refused after its handshake");
@@ -59,13 +59,13 @@ pub(crate) async fn upgraded(
 
 fn open(
     shard: &Shard,
-    sid: Option<Sid>,
+    (sid, dialect): (Option<Sid>, Dialect),
     handshake: Arc<Handshake>,
     permit: Option<Permit>,
 ) -> Result<(ConnId, ChannelId, usize), Refusal> {
     let now = shard.now();
     let mut locked = shard.lock();
-    let channel = locked.machine.open_websocket(sid, now)?;
+    let channel = locked.machine.open_websocket_in(dialect, sid, now)?;
     let conn = locked.machine.conn_of(channel).ok_or(Refusal::SessionUnknown)?;
     let max_message = locked.machine.config().engine.max_http_buffer_size;
     if let Some(state) = locked.conns.get_mut(conn) {

@@ -78,6 +78,14 @@ pub struct Config {
     /// Whether a polling session may move to WebSocket. When off, an attempt is refused, where the reference only leaves
     /// it out of its offer. Default: on.
     pub allow_upgrades: bool,
+    /// Whether clients of Socket.IO 2 are served: those that speak revision 3 of Engine.IO. Default: off, which refuses them
+    /// with code 5. The owner of a [`Server`](crate::server::Server) reads requests with
+    /// [`Request::parse_in`](super::Request::parse_in) then.
+    pub allow_eio3: bool,
+    /// Whether clients may poll by JSONP, as old browsers do that have no cross-origin requests. The cross-origin rules do not
+    /// hold there: a page of any origin can load a script. The owner reads requests as for
+    /// [`allow_eio3`](Self::allow_eio3). Default: off, where the reference always allows it.
+    pub jsonp: bool,
     /// Cross-origin rules. Default: none, that is, no headers are added, and browsers allow the page's own origin only.
     pub cors: Option<Cors>,
     /// Whether pages of foreign origins are refused, on either transport: those that neither were served under the name by which
@@ -108,6 +116,8 @@ impl Default for Config {
             overflow: Overflow::default(),
             transports: vec![Transport::Polling, Transport::WebSocket],
             allow_upgrades: true,
+            allow_eio3: false,
+            jsonp: false,
             cors: None,
             check_origin: true,
             cookie: None,
@@ -135,6 +145,11 @@ impl Config {
         !self.check_origin
             || head.host.is_some_and(|host| origin::is_same(origin, host))
             || self.cors.as_ref().is_some_and(|cors| cors.allows(head, origin))
+    }
+
+    /// How long it takes to find a silent client gone.
+    pub(super) fn patience(&self) -> Duration {
+        self.ping_interval.saturating_add(self.ping_timeout)
     }
 
     /// The upgrades that are offered to a polling session.

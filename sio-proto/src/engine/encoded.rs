@@ -68,6 +68,16 @@ impl Encoded {
         Self { first: Frame::Text(text), attachments }
     }
 
+    /// The content of WebSocket messages.
+    pub(super) fn from_frames(first: Frame, attachments: Option<Arc<[Bytes]>>) -> Self {
+        Self { first, attachments }
+    }
+
+    /// Whether any of its messages is binary.
+    pub(super) fn has_binary(&self) -> bool {
+        matches!(self.first, Frame::Binary(_)) || self.attachments.is_some()
+    }
+
     /// The WebSocket messages, in order.
     pub fn frames(&self) -> impl Iterator<Item = Frame> + '_ {
         let rest = self.attachments.iter().flat_map(|list| list.iter());
@@ -149,6 +159,15 @@ impl Encoded {
             };
             Self::from_parts(text, None)
         })
+    }
+
+    /// Appends its messages to a payload of revision 3.
+    pub(super) fn write_eio3(&self, out: &mut super::eio3::Encoder) {
+        match &self.first {
+            Frame::Text(text) => out.push_text(text),
+            Frame::Binary(bytes) => out.push_binary(bytes),
+        }
+        self.attachments.iter().flat_map(|list| list.iter()).for_each(|bytes| out.push_binary(bytes));
     }
 
     pub(super) fn write_payload(&self, out: &mut Encoder<Vec<u8>>) {

@@ -102,7 +102,8 @@ pub enum PeerError {
     /// The body of a POST is not UTF-8. The session is closed.
     #[error("body is not UTF-8")]
     NotUtf8,
-    /// A ping came from the client; in revision 4 the server pings. The session is closed.
+    /// A ping came from a client of revision 4, where the server pings, or a pong from one of revision 3, where the client does.
+    /// The session is closed.
     #[error("invalid heartbeat direction")]
     HeartbeatDirection,
     /// A WebSocket that should upgrade the session sent something else than a probe. It is closed, the session stays.

@@ -1,4 +1,4 @@
-//! The server's half of the heartbeat: it pings, and the answer must come in time.
+//! The server's half of the heartbeat: it pings, and the answer must come in time. In revision 3 the client pings.
 
 use core::time::Duration;
 
@@ -17,8 +17,17 @@ pub(super) struct Heartbeat {
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    Quiet { until: Instant },
-    Waiting { until: Instant, renewed: bool },
+    Quiet {
+        until: Instant,
+    },
+    Waiting {
+        until: Instant,
+        renewed: bool,
+    },
+    /// Revision 3: until when the client must ping.
+    Listening {
+        until: Instant,
+    },
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -36,9 +45,19 @@ impl Heartbeat {
         Self { state: State::Quiet { until: now + interval } }
     }
 
+    /// For a client of revision 3, which pings (B37).
+    pub(super) fn of_client(now: Instant, patience: Duration) -> Self {
+        Self { state: State::Listening { until: now + patience } }
+    }
+
+    /// A client of revision 3 is there. Only pings count, as in the reference: they come whatever else does.
+    pub(super) fn handle_ping(&mut self, now: Instant, patience: Duration) {
+        *self = Self::of_client(now, patience);
+    }
+
     pub(super) fn deadline(&self) -> Instant {
         match self.state {
-            State::Quiet { until } | State::Waiting { until, .. } => until,
+            State::Quiet { until } | State::Waiting { until, .. } | State::Listening { until } => until,
         }
     }
 
@@ -59,17 +78,21 @@ impl Heartbeat {
     /// `paused`: we have stopped reading, so the answer may be waiting unread; the peer is not to blame.
     pub(super) fn handle_timeout(&mut self, now: Instant, timeout: Duration, paused: bool) -> Beat {
         match &mut self.state {
-            State::Quiet { until } | State::Waiting { until, .. } if *until > now => Beat::None,
+            State::Quiet { until } | State::Waiting { until, .. } | State::Listening { until }
+                if *until > now =>
+            {
+                Beat::None
+            }
             State::Quiet { .. } => {
                 self.state = State::Waiting { until: now + timeout, renewed: false };
                 Beat::Ping
             }
-            State::Waiting { until, .. } if paused => {
+            State::Waiting { until, .. } | State::Listening { until } if paused => {
                 // Never at this very moment again, whatever the settings say: time must go on.
                 *until = now + timeout.max(Duration::from_millis(1));
                 Beat::None
             }
-            State::Waiting { .. } => Beat::Expired,
+            State::Waiting { .. } | State::Listening { .. } => Beat::Expired,
         }
     }
 }
@@ -113,6 +136,17 @@ mod tests {
         heartbeat.handle_timeout(at(25), TIMEOUT, true);
         assert_eq!(heartbeat.handle_timeout(at(45), TIMEOUT, true), Beat::None);
         assert_eq!(heartbeat.handle_timeout(at(65), TIMEOUT, false), Beat::Expired);
+    }
+
+    #[test]
+    fn b37_a_client_of_revision_3_must_ping() {
+        let mut heartbeat = Heartbeat::of_client(at(0), INTERVAL + TIMEOUT);
+        heartbeat.handle_traffic(at(10), TIMEOUT);
+        assert_eq!(heartbeat.deadline(), at(45), "other packets do not count");
+        heartbeat.handle_ping(at(25), INTERVAL + TIMEOUT);
+        assert_eq!(heartbeat.handle_timeout(at(69), TIMEOUT, false), Beat::None);
+        assert_eq!(heartbeat.handle_timeout(at(70), TIMEOUT, true), Beat::None, "not heard, so not to blame");
+        assert_eq!(heartbeat.handle_timeout(at(90), TIMEOUT, false), Beat::Expired);
     }
 
     #[test]

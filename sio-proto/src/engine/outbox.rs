@@ -5,9 +5,11 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::dialect::{Dialect, Revision};
 use super::encoded::Encoded;
 use super::payload::Encoder;
 use super::response::Response;
+use super::{eio3, jsonp};
 use crate::Str;
 
 /// Control packets go first and are not counted: a ping never waits behind data, nor fails for want of room.
@@ -42,6 +44,14 @@ impl Outbox {
         self.control.push_back(packet);
     }
 
+    /// Adds a pong, unless one waits already: one answers any number of pings, so that a client cannot fill the memory with
+    /// pongs that it does not read.
+    pub(super) fn push_pong(&mut self) {
+        if self.control.back().is_none_or(|last| *last != "3") {
+            self.push_control(Str::from_static("3"));
+        }
+    }
+
     /// Gives the packet back if it does not fit. One packet always fits, however large. Many small ones take more room than
     /// their content, so that counts too.
     pub(super) fn push(&mut self, packet: Encoded, limit: usize) -> Result<(), Encoded> {
@@ -68,6 +78,21 @@ impl Outbox {
         self.bytes -= packet.len();
         self.shrink();
         Some(packet)
+    }
+
+    /// The next WebSocket message, for a client that does not know groups of them in the usual form.
+    pub(super) fn pop_in(&mut self, dialect: Dialect) -> Option<Encoded> {
+        let mut packet = self.pop()?;
+        if dialect.base64 {
+            // One by one: in a group only the first can be text.
+            let (first, rest) = packet.split(0);
+            if let Some(rest) = rest {
+                self.bytes += rest.len();
+                self.packets.push_front(rest);
+            }
+            packet = first;
+        }
+        Some(dialect.frames(packet))
     }
 
     /// A burst leaves a large buffer behind; an idle connection should not keep it.
@@ -112,10 +137,14 @@ impl Outbox {
     }
 
     /// Everything that waits as the answer to one poll (B58), followed by `last`.
-    pub(super) fn drain_payload(&mut self, last: Option<&str>) -> Response {
+    pub(super) fn drain_payload(&mut self, last: Option<&str>, dialect: Dialect) -> Response {
         let control: usize = self.control.iter().map(|packet| packet.len() + 1).sum();
         let packets: usize = self.packets.iter().map(Encoded::payload_len).sum();
-        let mut payload = Encoder::new(Vec::with_capacity(control + packets + last.map_or(0, str::len)));
+        let capacity = control + packets + last.map_or(0, str::len);
+        if dialect.revision == Revision::V3 {
+            return self.drain_eio3(last, dialect, capacity);
+        }
+        let mut payload = Encoder::new(Vec::with_capacity(capacity));
         for packet in self.control.drain(..) {
             payload.push_text(&packet);
         }
@@ -126,7 +155,20 @@ impl Outbox {
             payload.push_text(last);
         }
         self.clear();
-        Response::payload(payload.finish().into())
+        jsonp::respond(payload.finish(), dialect)
+    }
+
+    fn drain_eio3(&mut self, last: Option<&str>, dialect: Dialect, capacity: usize) -> Response {
+        // B73: the binary form only if it is needed, as the reference does.
+        let binary = !dialect.base64 && self.packets.iter().any(Encoded::has_binary);
+        let mut payload =
+            if binary { eio3::Encoder::binary(capacity) } else { eio3::Encoder::text(capacity) };
+        self.control.iter().for_each(|packet| payload.push_text(packet));
+        self.packets.iter().for_each(|packet| packet.write_eio3(&mut payload));
+        last.into_iter().for_each(|packet| payload.push_text(packet));
+        self.clear();
+        let payload = payload.finish();
+        if binary { Response::binary_payload(payload.into()) } else { jsonp::respond(payload, dialect) }
     }
 
     /// Drops everything.

@@ -64,6 +64,12 @@ pub enum PacketError {
     /// A `b` packet whose rest is not base64.
     #[error("binary packet is not valid base64")]
     InvalidBase64,
+    /// In a payload of revision 3: a length is malformed, or there is less than it says.
+    #[error("length of a packet is malformed")]
+    Length,
+    /// In a binary payload of revision 3: a text packet that is not UTF-8.
+    #[error("text packet is not UTF-8")]
+    NotUtf8,
 }
 
 impl Packet {

@@ -17,18 +17,21 @@ pub fn decode(body: Str) -> Decode {
     Decode { rest: Some(body) }
 }
 
-/// Like [`decode`], for packets that may be kept: a small part of a body is copied, or it would keep the rest of it for as
-/// long as it waits itself.
+/// Like [`decode`], for packets that may be kept.
 pub(super) fn decode_apart(body: Str) -> impl Iterator<Item = Result<Packet, PacketError>> {
     let half = body.len() / 2;
-    decode(body).map(move |packet| {
-        packet.map(|packet| match packet {
-            Packet::Message(Message::Text(text)) if text.len() < half => {
-                Packet::Message(Message::Text(text.as_str().into()))
-            }
-            packet => packet,
-        })
-    })
+    decode(body).map(move |packet| packet.map(|packet| apart(packet, half)))
+}
+
+/// A packet that may be kept: what is a part of its body is copied if it is smaller than `half` of that, or it would keep the rest
+/// for as long as it waits itself.
+pub(super) fn apart(packet: Packet, half: usize) -> Packet {
+    match packet {
+        Packet::Message(Message::Text(text)) if text.len() < half => {
+            Packet::Message(Message::Text(text.as_str().into()))
+        }
+        packet => packet,
+    }
 }
 
 /// Cuts a payload behind its first `packets` packets, at least one; the rest, if there is any, comes without the separator between

@@ -8,6 +8,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use super::config::{Config, Transport};
+use super::dialect::{Dialect, Revision};
 use super::response::Response;
 use crate::Sid;
 
@@ -74,7 +75,8 @@ pub enum Refusal {
     /// WebSocket handshake.
     #[error("{}", if .0.is_empty() { "Forbidden" } else { .0 })]
     Forbidden(String),
-    /// Code 5: the client speaks another revision of Engine.IO (the query's `EIO` is not 4).
+    /// Code 5: the client speaks another revision of Engine.IO: the query's `EIO` is not 4, nor 3 if that is
+    /// [allowed](Config::allow_eio3).
     #[error("Unsupported protocol version")]
     UnsupportedProtocolVersion,
     /// A method that sessions do not have. Answered with 500 and no body (B44).
@@ -201,8 +203,31 @@ impl Request {
     /// Reads a request's head.
     ///
     /// # Errors
-    /// [`Refusal`] if the request is not one that this configuration serves. Whether the session exists is not checked.
+    /// [`Refusal`] if the request is not one that this configuration serves. Whether the session exists is not checked. One of
+    /// an [unusual dialect](Self::parse_in) is not served, even if it is allowed.
     pub fn parse(config: &Config, head: &Head<'_>) -> Result<Self, Refusal> {
+        match Self::parse_in(config, head)? {
+            (request, Dialect { revision: Revision::V4, jsonp: None, .. }) => Ok(request),
+            (Self::Poll(sid) | Self::Post(sid) | Self::WebSocket(Some(sid)), _) => {
+                Ok(Self::Misdirected(sid, Refusal::BadRequest(BadRequest::ProtocolMismatch)))
+            }
+            (request @ Self::Misdirected(..), _) => Ok(request),
+            _ => Err(Refusal::UnsupportedProtocolVersion),
+        }
+    }
+
+    /// Reads a request's head, and how its client wants to be spoken to: in revision 3 and by JSONP too, as far as
+    /// [`allow_eio3`](Config::allow_eio3) and [`jsonp`](Config::jsonp) allow it.
+    ///
+    /// # Errors
+    /// As for [`parse`](Self::parse).
+    pub fn parse_in(config: &Config, head: &Head<'_>) -> Result<(Self, Dialect), Refusal> {
+        let dialect = Dialect::parse(config, head.query);
+        Self::parse_with(config, head, dialect.is_some())
+            .map(|request| (request, dialect.unwrap_or_default()))
+    }
+
+    fn parse_with(config: &Config, head: &Head<'_>, is_served: bool) -> Result<Self, Refusal> {
         let query = Query::parse(head.query);
         let transport = query.transport.and_then(Transport::from_name);
         let transport =
@@ -220,7 +245,7 @@ impl Request {
             let sid: Sid = sid.parse().map_err(|_| Refusal::SessionUnknown)?;
             let refused = |refusal| Self::Misdirected(sid, refusal);
             Ok(match (transport, head.upgrade, head.method) {
-                _ if query.eio != Some("4") => refused(Refusal::BadRequest(BadRequest::ProtocolMismatch)),
+                _ if !is_served => refused(Refusal::BadRequest(BadRequest::ProtocolMismatch)),
                 (Transport::WebSocket, true, "GET") => Self::WebSocket(Some(sid)),
                 (Transport::Polling, true, _) => refused(mismatch),
                 (Transport::WebSocket, ..) => refused(Refusal::BadRequest(BadRequest::TransportMismatch)),
@@ -235,8 +260,7 @@ impl Request {
             if (transport == Transport::WebSocket) != head.upgrade {
                 return Err(mismatch);
             }
-            // B13: a missing or odd value means revision 3.
-            if query.eio != Some("4") {
+            if !is_served {
                 return Err(Refusal::UnsupportedProtocolVersion);
             }
             Ok(match transport {
@@ -256,7 +280,6 @@ fn has_control_characters(value: &str) -> bool {
 struct Query<'a> {
     transport: Option<&'a str>,
     sid: Option<&'a str>,
-    eio: Option<&'a str>,
 }
 
 impl<'a> Query<'a> {
@@ -269,7 +292,6 @@ impl<'a> Query<'a> {
             match key {
                 "transport" => found.transport = Some(value),
                 "sid" => found.sid = Some(value).filter(|sid| !sid.is_empty()),
-                "EIO" => found.eio = Some(value),
                 _ => {}
             }
         }

@@ -45,6 +45,21 @@ impl Response {
         response
     }
 
+    /// The answer to a poll of revision 3 with binary messages (B73).
+    pub(super) fn binary_payload(body: Bytes) -> Self {
+        let mut response = Self::payload(body);
+        response.headers[0].1 = "application/octet-stream".into();
+        response
+    }
+
+    /// The answer to a poll by JSONP (B57).
+    pub(super) fn script(body: Bytes) -> Self {
+        let mut response = Self::payload(body);
+        response.headers[0].1 = "text/javascript; charset=UTF-8".into();
+        response.header("x-content-type-options", "nosniff");
+        response
+    }
+
     /// The answer to an accepted POST. B49: exactly `ok`, as HTML.
     pub(super) fn ok() -> Self {
         let mut response = Self::new(200);

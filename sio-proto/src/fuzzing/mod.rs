@@ -16,7 +16,7 @@ pub use client::client_ops;
 pub use world::{Op, server_ops};
 
 use crate::Str;
-use crate::engine::{Encoded, Frame, Message, Packet, payload};
+use crate::engine::{Encoded, Frame, Message, Packet, eio3, payload};
 use crate::socket::payload::encode_event;
 use crate::socket::{self, Decoder, Payload};
 
@@ -51,6 +51,44 @@ pub fn polling_payload(bytes: &[u8]) {
     let again = Str::try_from(Bytes::from(encoder.finish())).expect("payloads are text");
     // A separator inside of a packet cannot be: it would have ended it.
     assert_eq!(payload::decode(again).collect::<Result<Vec<_>, _>>(), Ok(packets));
+}
+
+/// Polling payloads of revision 3: the first byte is the form, `t` for text, else binary. As for [`polling_payload`].
+pub fn eio3_payload(bytes: &[u8]) {
+    let Some((form, body)) = bytes.split_first() else { return };
+    let decode = |body: Bytes| -> Vec<_> {
+        match (form, Str::try_from(body.clone())) {
+            (b't', Ok(text)) => eio3::decode(text).collect(),
+            (b't', Err(_)) => Vec::new(),
+            _ => eio3::decode_binary(body).collect(),
+        }
+    };
+    let found = decode(Bytes::copy_from_slice(body));
+    assert!(found.iter().rev().skip(1).all(Result::is_ok), "something after an error");
+    let packets: Vec<Packet> = found.into_iter().filter_map(Result::ok).collect();
+    let size: usize = packets.iter().map(size).sum();
+    assert!(size <= body.len(), "more comes out than went in");
+    if packets.is_empty() {
+        return;
+    }
+    for mut encoder in [eio3::Encoder::text(0), eio3::Encoder::binary(0)] {
+        packets.iter().for_each(|packet| encoder.push(packet));
+        let again = Bytes::from(encoder.finish());
+        let again: Result<Vec<_>, _> = match Str::try_from(again.clone()) {
+            // No text begins with 0 or 1 as a byte.
+            Ok(text) if text.as_bytes()[0] > 1 => eio3::decode(text).collect(),
+            _ => eio3::decode_binary(again).collect(),
+        };
+        assert_eq!(again.as_ref(), Ok(&packets));
+    }
+}
+
+fn size(packet: &Packet) -> usize {
+    match packet {
+        Packet::Open(text) | Packet::Ping(text) | Packet::Pong(text) => text.len(),
+        Packet::Message(message) => message.len(),
+        _ => 0,
+    }
 }
 
 /// A sequence of Socket.IO messages, separated by 0x1e; those that begin with 0x00 are binary.

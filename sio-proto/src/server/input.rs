@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Admission, PeerError, Ready, Server};
-use crate::engine::{ChannelId, Hangup, Message, Refusal, Request, Response, Transport};
+use crate::engine::{ChannelId, Dialect, Hangup, Message, Refusal, Request, Response, Transport};
 use crate::{Instant, Sid};
 
 impl Server {
@@ -17,25 +17,40 @@ impl Server {
         content_type: Option<&str>,
         now: Instant,
     ) -> Result<Admission, Refusal> {
+        self.handle_request_in(Dialect::default(), request, content_type, now)
+    }
+
+    /// As [`handle_request`](Self::handle_request), for a client that wants to be spoken to in the way that
+    /// [`Request::parse_in`] gave.
+    ///
+    /// # Errors
+    /// What to answer it with.
+    pub fn handle_request_in(
+        &mut self,
+        dialect: Dialect,
+        request: Request,
+        content_type: Option<&str>,
+        now: Instant,
+    ) -> Result<Admission, Refusal> {
         match request {
             Request::Handshake => {
                 self.admit_new()?;
-                let (_, channel) = self.open(Transport::Polling, now);
+                let (_, channel) = self.open(Transport::Polling, dialect, now);
                 Ok(Admission::Poll(channel))
             }
             Request::Poll(sid) => {
-                let conn = self.lookup(sid)?;
+                let conn = self.lookup_in(sid, dialect.revision)?;
                 self.with_channel(conn, now, |engine, channel| engine.handle_poll(channel, now))
                     .map(Admission::Poll)
             }
             Request::Post(sid) => {
-                let conn = self.lookup(sid)?;
+                let conn = self.lookup_in(sid, dialect.revision)?;
                 self.with_channel(conn, now, |engine, channel| engine.handle_post(channel, content_type))
                     .map(Admission::Post)
             }
             Request::WebSocket(sid) => {
                 match sid {
-                    Some(sid) => self.lookup(sid).map(|_| ())?,
+                    Some(sid) => self.lookup_in(sid, dialect.revision).map(|_| ())?,
                     None => self.admit_new()?,
                 }
                 Ok(Admission::WebSocket)
@@ -50,14 +65,30 @@ impl Server {
     /// # Errors
     /// The WebSocket must be closed (B65).
     pub fn open_websocket(&mut self, sid: Option<Sid>, now: Instant) -> Result<ChannelId, Refusal> {
+        self.open_websocket_in(Dialect::default(), sid, now)
+    }
+
+    /// As [`open_websocket`](Self::open_websocket), for a client that wants to be spoken to in the way that
+    /// [`Request::parse_in`] gave.
+    ///
+    /// # Errors
+    /// The WebSocket must be closed (B65).
+    pub fn open_websocket_in(
+        &mut self,
+        dialect: Dialect,
+        sid: Option<Sid>,
+        now: Instant,
+    ) -> Result<ChannelId, Refusal> {
         match sid {
             None => {
                 self.admit_new()?;
-                Ok(self.open(Transport::WebSocket, now).1)
+                Ok(self.open(Transport::WebSocket, dialect, now).1)
             }
             Some(sid) => {
                 let conn = self.lookup(sid)?;
-                self.with_channel(conn, now, |engine, channel| engine.handle_upgrade(channel, now))
+                self.with_channel(conn, now, |engine, channel| {
+                    engine.handle_upgrade_in(dialect, channel, now)
+                })
             }
         }
     }

@@ -24,7 +24,9 @@ use recovery::Recovery;
 pub use recovery::{ConnectionStateRecovery, Kept, RecoveryRequest, Session};
 use timers::Timers;
 
-use crate::engine::{self, ChannelId, CloseReason, Encoded, Refusal, SendError, ServerSession, Transport};
+use crate::engine::{
+    self, ChannelId, CloseReason, Dialect, Encoded, Refusal, Revision, SendError, ServerSession, Transport,
+};
 use crate::hub::{Hub, NamespaceId, SocketKey};
 use crate::id::Random;
 use crate::socket::{self, ConnEvent, ConnectError, DisconnectReason, ServerConn, Slot};
@@ -172,12 +174,25 @@ impl Server {
         self.conns.get(id).map(|conn| conn.engine.transport())
     }
 
+    /// How a connection's client wants to be spoken to.
+    #[must_use]
+    pub fn dialect(&self, id: ConnId) -> Option<Dialect> {
+        self.conns.get(id).map(|conn| conn.engine.dialect())
+    }
+
     fn admit_new(&self) -> Result<(), Refusal> {
         if self.closing { Err(Refusal::Closing) } else { Ok(()) }
     }
 
     fn lookup(&self, sid: Sid) -> Result<ConnId, Refusal> {
         self.sids.get(&sid).copied().ok_or(Refusal::SessionUnknown)
+    }
+
+    /// The connection of a session, for a request of this revision.
+    fn lookup_in(&self, sid: Sid, revision: Revision) -> Result<ConnId, Refusal> {
+        let id = self.lookup(sid)?;
+        let conn = self.conns.get(id).ok_or(Refusal::SessionUnknown)?;
+        conn.engine.expect_revision(revision).map(|()| id)
     }
 
     fn conn(&mut self, id: ConnId) -> Result<&mut Conn, UsageError> {
@@ -193,11 +208,13 @@ impl Server {
         if socket.is_connected() { Ok(socket.handle) } else { Err(UsageError::NotConnected) }
     }
 
-    fn open(&mut self, transport: Transport, now: Instant) -> (ConnId, ChannelId) {
+    fn open(&mut self, transport: Transport, dialect: Dialect, now: Instant) -> (ConnId, ChannelId) {
         let channel = self.channels.insert(ConnId::default());
         let sid = Sid::random(&mut self.random, self.config.shard);
-        let engine = ServerSession::new(self.config.engine.clone(), sid, transport, channel_id(channel), now);
-        let id = self.conns.insert(Conn::new(engine, ServerConn::new(self.config.socket, now)));
+        let config = self.config.engine.clone();
+        let engine = ServerSession::with_dialect(config, sid, transport, dialect, channel_id(channel), now);
+        let socket = ServerConn::with_revision(self.config.socket, dialect.revision, now);
+        let id = self.conns.insert(Conn::new(engine, socket));
         self.channels[channel] = id;
         self.sids.insert(sid, id);
         let _ = self.process(id, now);

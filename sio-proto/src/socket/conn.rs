@@ -6,9 +6,10 @@ use core::fmt;
 use core::time::Duration;
 
 use super::encode::{self, ConnectError};
+use super::legacy;
 use super::packet::{Decoder, Packet, PacketError};
 use super::payload::Payload;
-use crate::engine::{CloseReason, Encoded, Message};
+use crate::engine::{CloseReason, Encoded, Message, Revision};
 use crate::time::earliest;
 use crate::{Instant, Pid, SocketId, Str, UsageError};
 
@@ -185,6 +186,7 @@ pub enum PeerError {
 /// [`poll_timeout`](Self::poll_timeout).
 #[derive(Debug)]
 pub struct ServerConn {
+    revision: Revision,
     decoder: Decoder,
     joined: Vec<Joined>,
     /// Namespaces that the client was sent away from: what it sent before it knew is not its fault.
@@ -214,6 +216,7 @@ impl ServerConn {
     #[must_use]
     pub fn new(config: ConnConfig, now: Instant) -> Self {
         Self {
+            revision: Revision::V4,
             decoder: Decoder::new(config.max_attachments, config.max_packet_bytes),
             joined: Vec::new(),
             left: Vec::new(),
@@ -223,6 +226,17 @@ impl ServerConn {
             events: VecDeque::new(),
             closed: false,
         }
+    }
+
+    /// A connection of a client of this revision. Clients of Socket.IO 2, which speak revision 3, do not ask for the namespace `/`:
+    /// the connection asks for them (B75).
+    #[must_use]
+    pub fn with_revision(config: ConnConfig, revision: Revision, now: Instant) -> Self {
+        let mut conn = Self { revision, ..Self::new(config, now) };
+        if revision == Revision::V3 {
+            conn.join("/".into(), None);
+        }
+        conn
     }
 
     /// A message arrived. Ignored after [`close`](Self::close).
@@ -235,7 +249,14 @@ impl ServerConn {
         }
         match self.decoder.decode(message)? {
             None => Ok(()),
-            Some(Packet::Connect { namespace, data }) => self.handle_connect(namespace, data),
+            Some(Packet::Connect { namespace, data }) => match self.revision {
+                Revision::V4 => self.handle_connect(namespace, data),
+                Revision::V3 => {
+                    // B77, B79: what there is instead of `auth`.
+                    let (name, auth) = legacy::split(&namespace);
+                    self.handle_connect(name, auth)
+                }
+            },
             Some(Packet::Disconnect { namespace }) => {
                 if let Some(at) = self.expect(&namespace)? {
                     self.remove(at, DisconnectReason::ClientNamespaceDisconnect);
@@ -271,6 +292,11 @@ impl ServerConn {
         self.left.retain(|left| *left != namespace);
         // The name outlives the packet and must not keep it.
         let namespace = if namespace == "/" { namespace } else { Str::from(namespace.as_str()) };
+        self.join(namespace, auth);
+        Ok(())
+    }
+
+    fn join(&mut self, namespace: Str, auth: Option<Str>) {
         let slot = Slot(self.next_slot);
         self.next_slot = self.next_slot.wrapping_add(1);
         // Nearly all connections have one namespace.
@@ -283,7 +309,6 @@ impl ServerConn {
             next_ack: None,
         });
         self.events.push_back(ConnEvent::Connect { slot, namespace, auth });
-        Ok(())
     }
 
     /// Where the client is in this namespace; `None` if it was sent away and may not know yet.
@@ -345,11 +370,15 @@ impl ServerConn {
         pid: Option<&Pid>,
         missed: impl IntoIterator<Item = Encoded>,
     ) -> Result<(), UsageError> {
+        let revision = self.revision;
         let joined = self.find(slot)?;
         if core::mem::replace(&mut joined.accepted, true) {
             return Err(UsageError::Gone);
         }
-        let reply = encode::connect(&joined.namespace, id, pid);
+        let reply = match revision {
+            Revision::V3 => encode::connect_without_id(&joined.namespace),
+            Revision::V4 => encode::connect(&joined.namespace, id, pid),
+        };
         self.out.extend(missed);
         self.out.push_back(reply);
         self.connect_by = None;
@@ -366,7 +395,10 @@ impl ServerConn {
         }
         if let Some(at) = self.joined.iter().position(|joined| joined.slot == slot) {
             let joined = self.joined.swap_remove(at);
-            self.out.push_back(encode::connect_error(&joined.namespace, error));
+            self.out.push_back(match self.revision {
+                Revision::V3 => encode::plain_connect_error(&joined.namespace, error),
+                Revision::V4 => encode::connect_error(&joined.namespace, error),
+            });
             self.leave(joined.namespace);
         }
         Ok(())

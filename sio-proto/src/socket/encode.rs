@@ -257,6 +257,22 @@ pub(super) fn connect(namespace: &str, id: &SocketId, pid: Option<&Pid>) -> Enco
     }
 }
 
+/// `40/nsp,`: clients of Socket.IO 2 make the id themselves (B76).
+pub(super) fn connect_without_id(namespace: &str) -> Encoded {
+    control('0', namespace, format_args!(""))
+}
+
+/// `44/nsp,"…"`: what clients of Socket.IO 2 expect, the data if there is some, else the message (B78).
+pub(super) fn plain_connect_error(namespace: &str, error: &ConnectError) -> Encoded {
+    match &error.data {
+        Some(data) => control('4', namespace, format_args!("{data}")),
+        None => {
+            let message = serde_json::to_string(&error.message).unwrap_or_default();
+            control('4', namespace, format_args!("{message}"))
+        }
+    }
+}
+
 /// `40/nsp,{…}`: a client's wish to join.
 pub(super) fn join(namespace: &str, auth: &str) -> Encoded {
     control('0', namespace, format_args!("{auth}"))

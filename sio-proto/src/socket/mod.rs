@@ -3,6 +3,7 @@
 mod client;
 mod conn;
 mod encode;
+mod legacy;
 mod packet;
 pub mod payload;
 

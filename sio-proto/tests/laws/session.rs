@@ -7,18 +7,17 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use sio_proto::Instant;
 use sio_proto::engine::{
-    ChannelId, CloseReason, Config, Encoded, Event, Hangup, Message, Packet, SendError, ServerSession,
-    Transmit, Transport, payload,
+    ChannelId, CloseReason, Config, Dialect, Encoded, Event, Frame, Hangup, Message, Packet, PacketError,
+    Response, Revision, SendError, ServerSession, Transmit, Transport, eio3, payload,
 };
 
-use crate::common::show;
 use crate::harness::{Machine, obey, story};
 
 #[derive(Clone, Debug)]
 enum Op {
     Poll,
     BeginPost { binary: bool },
-    Body(String),
+    Body(Vec<String>),
     GiveUpPost { oversize: bool },
     Upgrade,
     Say(String),
@@ -39,7 +38,7 @@ fn packet() -> impl Strategy<Value = String> {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let body = prop::collection::vec(packet(), 1..4).prop_map(|packets| Op::Body(packets.join("\u{1e}")));
+    let body = prop::collection::vec(packet(), 1..4).prop_map(Op::Body);
     let probe = prop::sample::select(vec!["2probe", "5"]).prop_map(|text| Op::Say(text.into()));
     prop_oneof![
         5 => Just(Op::Poll),
@@ -67,7 +66,8 @@ enum Kind {
     WebSocket,
 }
 
-struct World {
+/// `DIALECT`: an index into the list of `dialect`.
+struct World<const DIALECT: usize> {
     session: ServerSession,
     /// Channels that are open, oldest first.
     channels: BTreeMap<ChannelId, Kind>,
@@ -81,7 +81,48 @@ struct World {
 
 const LIMIT: usize = 1000;
 
-impl World {
+impl<const DIALECT: usize> World<DIALECT> {
+    fn dialect() -> Dialect {
+        let mut dialect = Dialect::default();
+        dialect.revision = if DIALECT < 2 { Revision::V4 } else { Revision::V3 };
+        dialect.base64 = DIALECT % 2 == 1;
+        dialect
+    }
+
+    fn is_v3() -> bool {
+        Self::dialect().revision == Revision::V3
+    }
+
+    /// The same in this dialect: what is usual in revision 4 should be usual here.
+    fn translated(text: &str) -> String {
+        match text {
+            "2" if Self::is_v3() => "3".into(),
+            "3" if Self::is_v3() => "2".into(),
+            "bAQI=" if Self::is_v3() => "b4AQI=".into(),
+            text => text.into(),
+        }
+    }
+
+    fn body(packets: &[String]) -> String {
+        let packets = packets.iter().map(|packet| Self::translated(packet));
+        if Self::is_v3() {
+            packets.map(|packet| format!("{}:{packet}", packet.encode_utf16().count())).collect()
+        } else {
+            packets.collect::<Vec<_>>().join("\u{1e}")
+        }
+    }
+
+    /// The packets in the answer to a poll.
+    fn packets(response: Response) -> Vec<Result<Packet, PacketError>> {
+        let binary = response.headers.iter().any(|(_, value)| value == "application/octet-stream");
+        if binary {
+            assert!(Self::is_v3() && !Self::dialect().base64);
+            return eio3::decode_binary(response.body).collect();
+        }
+        let body = response.body.try_into().unwrap();
+        if Self::is_v3() { eio3::decode(body).collect() } else { payload::decode(body).collect() }
+    }
+
     fn open(&mut self, kind: Kind) -> ChannelId {
         self.next_channel += 1;
         let id = ChannelId(self.next_channel);
@@ -103,20 +144,32 @@ impl World {
         assert_eq!(self.owed.pop_front(), Some(message), "6: lost, twice, or out of order");
     }
 
-    /// The content of a frame or of a part of a payload, if it is one of our messages.
-    fn content(text: String) -> Option<String> {
-        match Packet::decode(text.as_str().into()) {
+    /// The packet in a frame.
+    fn packet(frame: Frame) -> Result<Packet, PacketError> {
+        match frame {
+            Frame::Binary(_) if Self::dialect().base64 => panic!("bytes for a client that takes text"),
+            Frame::Binary(bytes) if Self::is_v3() => eio3::decode_bytes(&bytes),
+            Frame::Text(text) if Self::is_v3() => eio3::decode_text(text),
+            Frame::Binary(bytes) => Ok(Packet::Message(Message::Binary(bytes))),
+            Frame::Text(text) => Packet::decode(text),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What was sent, if it is one of our messages.
+    fn content(packet: Result<Packet, PacketError>) -> Option<String> {
+        match packet {
             Ok(Packet::Message(Message::Text(text))) => Some(text.as_str().into()),
             Ok(Packet::Message(Message::Binary(bytes))) => {
                 Some(format!("bin:{}", String::from_utf8_lossy(&bytes)))
             }
             Ok(_) => None,
-            Err(error) => panic!("3: {text:?} is not a packet: {error}"),
+            Err(error) => panic!("3: not a packet: {error}"),
         }
     }
 }
 
-impl Machine for World {
+impl<const DIALECT: usize> Machine for World<DIALECT> {
     type Op = Op;
 
     fn new() -> Self {
@@ -124,7 +177,8 @@ impl Machine for World {
         config.max_outbox = LIMIT;
         let sid = "AAECAwQFBgcICQoLDA0O".parse().unwrap();
         let get = ChannelId(0);
-        let session = ServerSession::new(Arc::new(config), sid, Transport::Polling, get, Instant::ZERO);
+        let (config, polling) = (Arc::new(config), Transport::Polling);
+        let session = ServerSession::with_dialect(config, sid, polling, Self::dialect(), get, Instant::ZERO);
         Self {
             session,
             channels: BTreeMap::from([(get, Kind::Get)]),
@@ -150,7 +204,7 @@ impl Machine for World {
             }
             Op::Body(body) => {
                 if let Some(channel) = self.last(Kind::Post) {
-                    let (answer, _) = self.session.handle_body(channel, body.clone().into(), now);
+                    let (answer, _) = self.session.handle_body(channel, Self::body(body).into(), now);
                     assert!(
                         answer.is_ok_and(|answer| answer.body == "ok")
                             || !self.session.is_open()
@@ -171,12 +225,13 @@ impl Machine for World {
             }
             Op::Upgrade => {
                 let channel = self.open(Kind::WebSocket);
-                let result = self.session.handle_upgrade(channel, now);
+                let result = self.session.handle_upgrade_in(Self::dialect(), channel, now);
                 self.refused(channel, result);
             }
             Op::Say(text) => {
                 if let Some(channel) = self.last(Kind::WebSocket) {
-                    let _ = self.session.handle_message(channel, Message::Text(text.as_str().into()), now);
+                    let text = Self::translated(text).as_str().into();
+                    let _ = self.session.handle_message(channel, Message::Text(text), now);
                 }
             }
             Op::SayBinary(bytes) => {
@@ -251,18 +306,16 @@ impl Machine for World {
                     Transmit::Packet(packet) => {
                         assert_eq!(kind, Some(Kind::WebSocket));
                         for frame in packet.frames() {
-                            let shown = show(&frame);
-                            let message =
-                                if shown.starts_with("bin:") { Some(shown) } else { Self::content(shown) };
-                            message.into_iter().for_each(|message| self.arrived(message));
+                            Self::content(Self::packet(frame))
+                                .into_iter()
+                                .for_each(|message| self.arrived(message));
                         }
                     }
                     Transmit::Respond(response) => {
                         assert_eq!(kind, Some(Kind::Get), "{response:?}");
                         self.channels.remove(&channel);
-                        let body = String::from_utf8(response.body.to_vec()).unwrap();
-                        for part in body.split('\u{1e}') {
-                            Self::content(part.into()).into_iter().for_each(|message| self.arrived(message));
+                        for packet in Self::packets(response) {
+                            Self::content(packet).into_iter().for_each(|message| self.arrived(message));
                         }
                     }
                     Transmit::Close => {
@@ -297,26 +350,51 @@ impl Machine for World {
 proptest! {
     #[test]
     fn a_session_obeys(story in story(op())) {
-        obey::<World>(&story);
+        obey::<World<0>>(&story);
+    }
+
+    #[test]
+    fn a_session_in_base64_obeys(story in story(op())) {
+        obey::<World<1>>(&story);
+    }
+
+    #[test]
+    fn a_session_of_revision_3_obeys(story in story(op())) {
+        obey::<World<2>>(&story);
+    }
+
+    #[test]
+    fn a_session_of_revision_3_in_base64_obeys(story in story(op())) {
+        obey::<World<3>>(&story);
     }
 
     #[test]
     fn what_a_poll_takes_decodes_to_what_was_sent(messages in prop::collection::vec(any::<Result<String, Vec<u8>>>(), 1..20)) {
-        let mut world = World::new();
-        world.drain();
-        let accepted: Vec<Packet> = messages
-            .into_iter()
-            .map(|message| match message {
-                // A text message with a separator in it cannot travel by polling, in any implementation.
-                Ok(text) => Message::Text(text.replace('\u{1e}', "").as_str().into()),
-                Err(bytes) => Message::Binary(Bytes::from(bytes)),
-            })
-            .filter(|message| world.session.send(Encoded::message(message)).is_ok())
-            .map(Packet::Message)
-            .collect();
-        world.session.handle_poll(ChannelId(1), Instant::ZERO).unwrap();
-        let Some(Transmit::Respond(response)) = world.session.poll_transmit(ChannelId(1)) else { panic!("an answer") };
-        let got: Vec<_> = payload::decode(response.body.try_into().unwrap()).map(Result::unwrap).collect();
-        prop_assert_eq!(got, accepted);
+        // A text message with a separator in it cannot travel by polling in revision 4, in any implementation.
+        let plain: Vec<_> =
+            messages.iter().cloned().map(|message| message.map(|text| text.replace('\u{1e}', ""))).collect();
+        one_poll::<0>(plain);
+        one_poll::<2>(messages.clone());
+        one_poll::<3>(messages);
     }
+}
+
+fn one_poll<const DIALECT: usize>(messages: Vec<Result<String, Vec<u8>>>) {
+    let mut world = World::<DIALECT>::new();
+    world.drain();
+    let accepted: Vec<Packet> = messages
+        .into_iter()
+        .map(|message| match message {
+            Ok(text) => Message::Text(text.as_str().into()),
+            Err(bytes) => Message::Binary(Bytes::from(bytes)),
+        })
+        .filter(|message| world.session.send(Encoded::message(message)).is_ok())
+        .map(Packet::Message)
+        .collect();
+    world.session.handle_poll(ChannelId(1), Instant::ZERO).unwrap();
+    let Some(Transmit::Respond(response)) = world.session.poll_transmit(ChannelId(1)) else {
+        panic!("an answer")
+    };
+    let got: Result<Vec<_>, _> = World::<DIALECT>::packets(response).into_iter().collect();
+    assert_eq!(got, Ok(accepted));
 }

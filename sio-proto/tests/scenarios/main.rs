@@ -14,6 +14,7 @@ mod client_retries;
 #[path = "../common/mod.rs"]
 mod common;
 mod dynamic;
+mod eio3;
 mod engine_client;
 mod handshake;
 mod heartbeat;

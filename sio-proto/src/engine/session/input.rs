@@ -3,13 +3,14 @@
 use bytes::Bytes;
 
 use super::{NOOP_INTERVAL, Phase, ServerSession, Upgrade};
+use crate::engine::dialect::{Dialect, Revision};
 use crate::engine::encoded::Encoded;
 use crate::engine::event::{ChannelId, CloseReason, Event, Hangup, PeerError, Transmit};
 use crate::engine::heartbeat::Beat;
 use crate::engine::packet::{Message, Packet, PacketError};
-use crate::engine::payload;
 use crate::engine::request::{BadRequest, Refusal};
 use crate::engine::response::Response;
+use crate::engine::{eio3, jsonp, payload};
 use crate::{Instant, Str};
 
 impl ServerSession {
@@ -36,14 +37,16 @@ impl ServerSession {
     /// A POST begins; its body goes to [`handle_body`](Self::handle_body), or the channel is hung up.
     ///
     /// # Errors
-    /// The refusal to answer it with. A second POST while one runs, and a binary body, end the session (B43, B45).
+    /// The refusal to answer it with. A second POST while one runs, and a binary body in revision 4, end the session (B43, B45).
     pub fn handle_post(&mut self, channel: ChannelId, content_type: Option<&str>) -> Result<(), Refusal> {
         self.expect_polling()?;
-        if self.post.is_some() || content_type == Some("application/octet-stream") {
+        let is_binary = content_type == Some("application/octet-stream");
+        if self.post.is_some() || (is_binary && self.dialect.revision == Revision::V4) {
             self.abort(CloseReason::TransportError);
             return Err(Refusal::OutOfTurn);
         }
         self.post = Some(channel);
+        self.post_is_binary = is_binary;
         Ok(())
     }
 
@@ -83,11 +86,27 @@ impl ServerSession {
     }
 
     fn decode_body(&mut self, body: Bytes, now: Instant) -> Result<(), PeerError> {
+        if core::mem::take(&mut self.post_is_binary) {
+            return self.handle_payload(eio3::decode_binary_apart(body), now);
+        }
+        let body =
+            if self.dialect.jsonp.is_some() { jsonp::payload(&body).unwrap_or_default() } else { body };
         let Ok(body) = Str::try_from(body) else {
             self.abort(CloseReason::ParseError);
             return Err(PeerError::NotUtf8);
         };
-        for packet in payload::decode_apart(body) {
+        match self.dialect.revision {
+            Revision::V3 => self.handle_payload(eio3::decode_apart(body), now),
+            Revision::V4 => self.handle_payload(payload::decode_apart(body), now),
+        }
+    }
+
+    fn handle_payload(
+        &mut self,
+        packets: impl Iterator<Item = Result<Packet, PacketError>>,
+        now: Instant,
+    ) -> Result<(), PeerError> {
+        for packet in packets {
             self.handle_decoded(packet, now)?;
         }
         Ok(())
@@ -105,6 +124,20 @@ impl ServerSession {
     /// # Errors
     /// The WebSocket must be closed: the session has one already, or may not have one (B65). Nothing else changes.
     pub fn handle_upgrade(&mut self, channel: ChannelId, now: Instant) -> Result<(), Refusal> {
+        self.handle_upgrade_in(Dialect::default(), channel, now)
+    }
+
+    /// As [`handle_upgrade`](Self::handle_upgrade), for a client that wants to be spoken to in this way over the WebSocket.
+    ///
+    /// # Errors
+    /// Also if the session's revision is another (B27).
+    pub fn handle_upgrade_in(
+        &mut self,
+        dialect: Dialect,
+        channel: ChannelId,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        self.expect_revision(dialect.revision)?;
         if self.phase != Phase::Open || !self.config.upgrades() {
             return Err(Refusal::SessionUnknown);
         }
@@ -112,7 +145,7 @@ impl ServerSession {
             return Err(Refusal::OutOfTurn);
         }
         let until = now + self.config.upgrade_timeout;
-        self.upgrade = Some(Upgrade { channel, until, noop_at: None });
+        self.upgrade = Some(Upgrade { channel, base64: dialect.base64, until, noop_at: None });
         Ok(())
     }
 
@@ -127,9 +160,11 @@ impl ServerSession {
         now: Instant,
     ) -> Result<(), PeerError> {
         if self.websocket == Some(channel) {
-            let packet = match message {
-                Message::Text(text) => Packet::decode(text),
-                message @ Message::Binary(_) => Ok(Packet::Message(message)),
+            let packet = match (message, self.dialect.revision) {
+                (Message::Text(text), Revision::V4) => Packet::decode(text),
+                (message @ Message::Binary(_), Revision::V4) => Ok(Packet::Message(message)),
+                (Message::Text(text), Revision::V3) => eio3::decode_text(text),
+                (Message::Binary(bytes), Revision::V3) => eio3::decode_bytes(&bytes),
             };
             self.handle_decoded(packet, now)
         } else if let Some(upgrade) = self.upgrade.filter(|upgrade| upgrade.channel == channel) {
@@ -153,25 +188,36 @@ impl ServerSession {
         if self.phase != Phase::Open {
             return Ok(());
         }
+        let is_v3 = self.dialect.revision == Revision::V3;
         match packet {
+            // B35: each revision has its own side that pings.
+            Packet::Ping(_) if !is_v3 => return self.refuse_heartbeat(),
+            Packet::Pong(_) if is_v3 => return self.refuse_heartbeat(),
+            Packet::Ping(_) => {
+                // B37
+                self.heartbeat.handle_ping(now, self.config.patience());
+                self.outbox.push_pong();
+                self.announce();
+            }
             Packet::Pong(_) => self.heartbeat.handle_pong(now, self.config.ping_interval),
             _ => self.heartbeat.handle_traffic(now, self.config.ping_timeout),
         }
         match packet {
             Packet::Message(message) => self.events.push_back(Event::Message(message)),
-            Packet::Ping(_) => {
-                self.abort(CloseReason::TransportError);
-                return Err(PeerError::HeartbeatDirection);
-            }
             Packet::Close => {
                 // B50: the waiting poll is freed first.
                 self.free_poll();
                 self.abort(CloseReason::TransportClose);
             }
             // B10: ignored, as the reference does.
-            Packet::Pong(_) | Packet::Open(_) | Packet::Upgrade | Packet::Noop => {}
+            Packet::Ping(_) | Packet::Pong(_) | Packet::Open(_) | Packet::Upgrade | Packet::Noop => {}
         }
         Ok(())
+    }
+
+    fn refuse_heartbeat(&mut self) -> Result<(), PeerError> {
+        self.abort(CloseReason::TransportError);
+        Err(PeerError::HeartbeatDirection)
     }
 
     fn handle_probe(&mut self, upgrade: Upgrade, message: Message, now: Instant) -> Result<(), PeerError> {
@@ -191,6 +237,7 @@ impl ServerSession {
                 self.upgrade = None;
                 self.free_poll();
                 self.websocket = Some(channel);
+                self.dialect.base64 = upgrade.base64;
                 self.events.push_back(Event::Upgraded);
                 if !self.outbox.is_empty() || self.phase != Phase::Open {
                     self.announced = false;

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::engine::config::{Config, Transport};
+use crate::engine::dialect::{Dialect, Revision};
 use crate::engine::encoded::Encoded;
 use crate::engine::event::{ChannelId, CloseReason, Event, SendError, Transmit};
 use crate::engine::heartbeat::Heartbeat;
@@ -42,6 +43,7 @@ const OWN_ROOM: usize = 64 << 10;
 pub struct ServerSession {
     config: Arc<Config>,
     sid: Sid,
+    dialect: Dialect,
     phase: Phase,
     /// The WebSocket, once the session travels over one.
     websocket: Option<ChannelId>,
@@ -49,6 +51,8 @@ pub struct ServerSession {
     poll: Option<ChannelId>,
     /// The POST whose body is on its way.
     post: Option<ChannelId>,
+    /// Whether that body is of the binary form of revision 3.
+    post_is_binary: bool,
     upgrade: Option<Upgrade>,
     heartbeat: Heartbeat,
     paused: bool,
@@ -78,6 +82,8 @@ enum Phase {
 #[derive(Debug, Clone, Copy)]
 struct Upgrade {
     channel: ChannelId,
+    /// Whether the WebSocket takes text only.
+    base64: bool,
     until: Instant,
     /// When a parked poll is freed next; set by the probe.
     noop_at: Option<Instant>,
@@ -99,14 +105,33 @@ impl ServerSession {
         channel: ChannelId,
         now: Instant,
     ) -> Self {
+        Self::with_dialect(config, sid, transport, Dialect::default(), channel, now)
+    }
+
+    /// As [`new`](Self::new), for a client that wants to be spoken to in this way.
+    #[must_use]
+    pub fn with_dialect(
+        config: Arc<Config>,
+        sid: Sid,
+        transport: Transport,
+        dialect: Dialect,
+        channel: ChannelId,
+        now: Instant,
+    ) -> Self {
+        let heartbeat = match dialect.revision {
+            Revision::V3 => Heartbeat::of_client(now, config.patience()),
+            Revision::V4 => Heartbeat::new(now, config.ping_interval),
+        };
         let mut session = Self {
             sid,
+            dialect,
             phase: Phase::Open,
             websocket: (transport == Transport::WebSocket).then_some(channel),
             poll: (transport == Transport::Polling).then_some(channel),
             post: None,
+            post_is_binary: false,
             upgrade: None,
-            heartbeat: Heartbeat::new(now, config.ping_interval),
+            heartbeat,
             paused: false,
             first: transport == Transport::Polling,
             outbox: Outbox::default(),
@@ -196,8 +221,8 @@ impl ServerSession {
         if discard {
             self.outbox.clear();
         }
-        let heartbeat = self.config.ping_interval + self.config.ping_timeout;
-        self.phase = Phase::Closing { until: now + self.config.close_timeout.min(heartbeat), discarded };
+        let patience = self.config.close_timeout.min(self.config.patience());
+        self.phase = Phase::Closing { until: now + patience, discarded };
         // A client that has its probe answered does not poll any more: what waits can only go over the new transport.
         if !self.upgrade.is_some_and(Upgrade::is_probed) {
             self.close_upgrade();
@@ -215,7 +240,7 @@ impl ServerSession {
         self.close_upgrade();
         if let Some(channel) = self.poll.take() {
             let mut nothing = Outbox::default();
-            self.reply(channel, Transmit::Respond(nothing.drain_payload(Some("1"))));
+            self.reply(channel, Transmit::Respond(nothing.drain_payload(Some("1"), self.dialect)));
         }
         if let Some(channel) = self.websocket.take() {
             self.reply(channel, Transmit::Close);
@@ -246,7 +271,7 @@ impl ServerSession {
         }
         let closing = matches!(self.phase, Phase::Closing { .. });
         if self.websocket == Some(channel) {
-            if let Some(packet) = self.outbox.pop() {
+            if let Some(packet) = self.outbox.pop_in(self.dialect) {
                 return Some(Transmit::Packet(packet));
             }
             self.announced = false;
@@ -261,7 +286,7 @@ impl ServerSession {
             // The close packet comes alone, with the next poll: the official client acts on it before it looks at what came
             // with it, and would take a DISCONNECT in the same payload for a lost connection.
             let last = self.outbox.is_empty();
-            let mut response = self.outbox.drain_payload(last.then_some("1"));
+            let mut response = self.outbox.drain_payload(last.then_some("1"), self.dialect);
             if let (true, Some(cookie)) = (core::mem::take(&mut self.first), &self.config.cookie) {
                 response.header("set-cookie", cookie.set(self.sid));
             }
@@ -304,6 +329,12 @@ impl ServerSession {
         self.sid
     }
 
+    /// How the client wants to be spoken to.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     /// How the session travels.
     #[must_use]
     pub fn transport(&self) -> Transport {
@@ -334,6 +365,15 @@ impl ServerSession {
         self.is_closed() && self.replies.is_empty() && self.events.is_empty()
     }
 
+    /// B27: a client does not change its revision.
+    pub(crate) fn expect_revision(&self, revision: Revision) -> Result<(), Refusal> {
+        if self.dialect.revision == revision {
+            Ok(())
+        } else {
+            Err(Refusal::BadRequest(BadRequest::ProtocolMismatch))
+        }
+    }
+
     fn expect_polling(&self) -> Result<(), Refusal> {
         match self.phase {
             Phase::Closed => Err(Refusal::SessionUnknown),
@@ -348,7 +388,7 @@ impl ServerSession {
         if let Some(channel) = self.poll.take() {
             self.announced = false;
             let mut nothing = Outbox::default();
-            self.reply(channel, Transmit::Respond(nothing.drain_payload(Some("6"))));
+            self.reply(channel, Transmit::Respond(nothing.drain_payload(Some("6"), self.dialect)));
         }
     }
 
