@@ -78,7 +78,8 @@ impl Profile {
             Self::Default => config,
             Self::Quick => Config {
                 ping_interval: Duration::from_millis(300),
-                ping_timeout: Duration::from_millis(200),
+                // Long enough for a busy machine.
+                ping_timeout: Duration::from_millis(600),
                 upgrade_timeout: Duration::from_millis(300),
                 connect_timeout: Duration::from_millis(400),
                 ..config

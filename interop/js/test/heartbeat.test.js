@@ -1,4 +1,4 @@
-// Heartbeats. The server of this file pings every 300 ms and waits 200 ms for the answer.
+// Heartbeats. The server of this file pings every 300 ms and waits 600 ms for the answer.
 "use strict";
 
 const assert = require("node:assert/strict");
