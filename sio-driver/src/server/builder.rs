@@ -21,6 +21,7 @@ pub struct ServerBuilder<S = Server> {
     engine: engine::Config,
     config: Config,
     shards: usize,
+    seed: Option<[u8; 32]>,
     state: States,
     server: PhantomData<fn() -> S>,
 }
@@ -40,6 +41,7 @@ impl<S: From<Server>> ServerBuilder<S> {
             engine: engine::Config::default(),
             config: Config::default(),
             shards: std::thread::available_parallelism().map_or(1, usize::from).min(64),
+            seed: None,
             state: States::default(),
             server: PhantomData,
         }
@@ -175,6 +177,14 @@ impl<S: From<Server>> ServerBuilder<S> {
         self
     }
 
+    /// Where all ids come from, for tests and simulations that must be repeatable. Never in production: session ids are secrets, and who
+    /// knows the seed knows them all. Default: the randomness of the operating system.
+    #[must_use]
+    pub fn seed(mut self, seed: [u8; 32]) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
     /// The server.
     ///
     /// # Panics
@@ -182,15 +192,20 @@ impl<S: From<Server>> ServerBuilder<S> {
     #[must_use]
     pub fn build(self) -> S {
         assert!((1..=256).contains(&self.shards), "a server has 1 to 256 shards");
-        let Self { host, engine, config, shards, state, .. } = self;
+        let Self { host, engine, config, shards, seed, state, .. } = self;
         let mut config = config;
         config.engine = Arc::new(engine);
         let shared = Arc::new_cyclic(|shared| {
             let shard = |index: usize| {
                 let mut config = config.clone();
                 config.shard = u8::try_from(index).unwrap_or_default();
-                let mut seed = [0; 32];
-                getrandom::fill(&mut seed).expect("the operating system gives randomness");
+                let mut seed = seed.unwrap_or_else(|| {
+                    let mut seed = [0; 32];
+                    getrandom::fill(&mut seed).expect("the operating system gives randomness");
+                    seed
+                });
+                // Shards that were given one seed must not make the same ids.
+                seed[0] ^= config.shard;
                 Shard::new(config, Seed(seed), host.clone(), shared.clone())
             };
             Shared::new(Arc::new(config.clone()), state, (0..shards).map(shard).collect())
