@@ -177,6 +177,7 @@ impl ClientConn {
         namespace.deactivate();
         match state {
             State::Joined => {
+                namespace.left = true;
                 shared.out.forget_acks(slot);
                 shared.out.push(slot, encode::disconnect(&namespace.name), Kind::Own);
                 namespace.tell_disconnect(DisconnectReason::IoClientDisconnect, &mut shared);
@@ -194,6 +195,9 @@ impl ClientConn {
         self.open = true;
         self.decoder.reset();
         for slot in self.slots().collect::<Vec<_>>() {
+            if let Some(namespace) = self.find(slot) {
+                namespace.left = false;
+            }
             self.begin(slot, now);
         }
     }
