@@ -94,6 +94,7 @@ struct State {
     events: BTreeMap<(Instant, u64), Event>,
     next_event: u64,
     polls: u64,
+    busiest: u64,
     /// Tasks that are polled without having been woken, of a hundred polls.
     spurious: u64,
 }
@@ -115,6 +116,7 @@ impl Executor {
                 events: BTreeMap::new(),
                 next_event: 0,
                 polls: 0,
+                busiest: 0,
                 spurious: 0,
             }),
         }
@@ -134,6 +136,10 @@ impl Executor {
 
     pub(crate) fn polls(&self) -> u64 {
         self.state().polls
+    }
+
+    pub(crate) fn busiest(&self) -> u64 {
+        self.state().busiest
     }
 
     /// The tasks that are not done.
@@ -183,6 +189,7 @@ impl Executor {
         loop {
             while let Some(id) = self.next() {
                 polls += 1;
+                self.state().polls += 1;
                 if polls > MOST_POLLS {
                     return Err(Stuck::Spin(self.runnable()));
                 }
@@ -197,8 +204,8 @@ impl Executor {
                     return Ok(result);
                 }
             }
-            polls = 0;
             let mut state = self.state();
+            state.busiest = state.busiest.max(std::mem::take(&mut polls));
             let Some((&(at, _), _)) = state.events.first_key_value() else {
                 drop(state);
                 return Err(Stuck::Hang(self.tasks()));
@@ -220,7 +227,6 @@ impl Executor {
     /// One of the tasks that were woken.
     fn next(&self) -> Option<u64> {
         let mut state = self.state();
-        state.polls += 1;
         let chance = state.spurious;
         if chance > 0 && !state.tasks.is_empty() && state.random.percent(chance) {
             let count = state.tasks.len();

@@ -50,11 +50,12 @@ fn main() -> ExitCode {
             let begun = Instant::now();
             match run(&Settings::new(seed, options.actions, *climate)) {
                 Ok(report) => println!(
-                    "seed {seed} {}: {:.1?} for {:.0?} with {} polls, {:?}",
+                    "seed {seed} {}: {:.1?} for {:.0?} with {} polls, {} at once, {:?}",
                     climate.name(),
                     begun.elapsed(),
                     report.time,
                     report.polls,
+                    report.busiest,
                     report.counts
                 ),
                 Err(failure) => {

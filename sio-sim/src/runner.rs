@@ -26,12 +26,12 @@ impl Climate {
     pub(crate) fn weather(self, random: &mut Random) -> Weather {
         let rough = self == Self::Rough;
         let base = *random.pick(&[1, 100, 1_000, 20_000, 150_000]);
-        let capacity = *random.pick(&[200, 2_000, 16_384, 65_536]);
+        let capacity = *random.pick(&[500, 4_000, 16_384, 65_536]);
         let faults = |random: &mut Random, most| if rough && random.percent(30) { random.between(0..=most) } else { 0 };
         Weather {
             latency: base..=base * 3,
             jitter: *random.pick(&[0, 10, 1_000, 100_000]),
-            chop: *random.pick(&[0, 5, 20, 60]),
+            chop: *random.pick(&[0, 5, 20, 50]),
             capacity: capacity..=capacity * 4,
             refuse: faults(random, 30),
             ignore: faults(random, 15),
@@ -81,6 +81,8 @@ pub struct Report {
     pub time: Duration,
     /// How often tasks were polled.
     pub polls: u64,
+    /// How often at most without time moving on: a task that runs without need shows here.
+    pub busiest: u64,
     /// Everything that was written to connections, if it was to be recorded.
     pub trace: Vec<u8>,
 }
@@ -137,6 +139,7 @@ pub fn run(settings: &Settings) -> Result<Report, Failure> {
         counts: world.shared.model().counts,
         time: sim.now() - sio_driver::Instant::ZERO,
         polls: sim.polls(),
+        busiest: sim.busiest(),
         trace: sim.trace(),
     });
     let report = report.map_err(|what| Failure { what, log: world.log().to_vec(), settings: settings.clone() });

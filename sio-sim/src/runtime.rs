@@ -77,6 +77,12 @@ impl Sim {
         self.0.executor.polls()
     }
 
+    /// How often tasks were polled, at most, without time moving on.
+    #[must_use]
+    pub fn busiest(&self) -> u64 {
+        self.0.executor.busiest()
+    }
+
     /// The tasks that are not done.
     #[must_use]
     pub fn tasks(&self) -> Vec<String> {
