@@ -60,7 +60,8 @@ impl World {
     // ---- Choices ------------------------------------------------------------------------------------------------
 
     fn seat(&mut self) -> (usize, usize, Seat) {
-        let (player, namespace) = (self.random.index(self.players.len()), self.random.index(NAMESPACES.len()));
+        let (player, namespace) =
+            (self.random.index(self.players.len()), self.random.index(NAMESPACES.len()));
         (player, namespace, (self.players[player].number, namespace))
     }
 
@@ -161,7 +162,9 @@ impl World {
             let mut model = shared.model();
             match result {
                 Ok(value) if value == answer(number) => model.counts.acks += 1,
-                Err(AckError::Timeout) if timeout.is_some_and(|timeout| took >= timeout && took <= timeout + LATE) => {
+                Err(AckError::Timeout)
+                    if timeout.is_some_and(|timeout| took >= timeout && took <= timeout + LATE) =>
+                {
                     model.gave_up(seat, number);
                     model.counts.silences += 1;
                 }
@@ -172,7 +175,9 @@ impl World {
                     model.gave_up(seat, number);
                     model.counts.silences += 1;
                 }
-                result => model.fail(format!("{seat:?} asked {number}, and after {took:?} of {timeout:?} got {result:?}")),
+                result => model.fail(format!(
+                    "{seat:?} asked {number}, and after {took:?} of {timeout:?} got {result:?}"
+                )),
             }
         });
     }
@@ -296,11 +301,15 @@ impl World {
             let mut model = shared.model();
             match result {
                 Ok(value) if value == answer(message) => model.counts.acks += 1,
-                Err(AckError::Timeout) if timeout.is_some_and(|timeout| took >= timeout && took <= timeout + LATE) => {
+                Err(AckError::Timeout)
+                    if timeout.is_some_and(|timeout| took >= timeout && took <= timeout + LATE) =>
+                {
                     model.counts.silences += 1;
                 }
                 Err(AckError::Disconnected) if !socket.connected() => model.counts.silences += 1,
-                result => model.fail(format!("the server asked {message}, and after {took:?} of {timeout:?} got {result:?}")),
+                result => model.fail(format!(
+                    "the server asked {message}, and after {took:?} of {timeout:?} got {result:?}"
+                )),
             }
         });
     }

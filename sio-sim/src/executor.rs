@@ -191,7 +191,7 @@ impl Executor {
                 polls += 1;
                 self.state().polls += 1;
                 if polls > MOST_POLLS {
-                    return Err(Stuck::Spin(self.runnable()));
+                    return Err(Stuck::Spin(self.runnable(id)));
                 }
                 if id != MAIN {
                     self.poll(id);
@@ -266,9 +266,10 @@ impl Executor {
         self.ready.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|id| *id != MAIN);
     }
 
-    fn runnable(&self) -> Vec<String> {
-        let ready: BTreeSet<u64> =
-            self.ready.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+    /// The names of the tasks that were woken, and of the one that is about to be polled.
+    fn runnable(&self, next: u64) -> Vec<String> {
+        let ready = self.ready.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ready: BTreeSet<u64> = ready.iter().copied().chain([next]).collect();
         let state = self.state();
         let name = |id| state.tasks.get(id).map_or("main", |task| task.name).to_owned();
         ready.iter().map(name).collect()

@@ -18,8 +18,12 @@ struct Options {
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Option<Options> {
-    let mut options =
-        Options { seeds: 1..=100, actions: 3000, climates: vec![Climate::Calm, Climate::Rough], keep_going: false };
+    let mut options = Options {
+        seeds: 1..=100,
+        actions: 3000,
+        climates: vec![Climate::Calm, Climate::Rough],
+        keep_going: false,
+    };
     while let Some(word) = words.next() {
         match word.as_str() {
             "--seeds" => {

@@ -134,9 +134,12 @@ impl Model {
         match reason {
             DisconnectReason::ClientNamespaceDisconnect => {
                 let unseen = &self.tracks[&seat].unseen;
-                let missing = unseen.iter().find(|(_, sent)| !sent.void && sent.during.as_deref() == Some(sid));
+                let missing =
+                    unseen.iter().find(|(_, sent)| !sent.void && sent.during.as_deref() == Some(sid));
                 if let Some((number, _)) = missing {
-                    self.fail(format!("{seat:?} has taken its leave from {sid}, but its event {number} did not arrive"));
+                    self.fail(format!(
+                        "{seat:?} has taken its leave from {sid}, but its event {number} did not arrive"
+                    ));
                 }
             }
             DisconnectReason::Connection(_) => self.counts.lost_sessions += 1,
@@ -146,7 +149,9 @@ impl Model {
 
     /// The sessions of a namespace that have not ended.
     pub(crate) fn alive(&self, namespace: usize) -> impl Iterator<Item = (&String, &Session)> {
-        self.sessions.iter().filter(move |(_, session)| session.seat.1 == namespace && session.ended.is_none())
+        self.sessions
+            .iter()
+            .filter(move |(_, session)| session.seat.1 == namespace && session.ended.is_none())
     }
 
     // ---- Server to client ---------------------------------------------------------------------------------------
@@ -165,7 +170,8 @@ impl Model {
 
     /// The first event of a session tells the client which it is.
     pub(crate) fn greeted(&mut self, seat: Seat, sid: &str) {
-        let Some(order) = self.sessions.get(sid).filter(|session| session.seat == seat).map(|session| session.order)
+        let Some(order) =
+            self.sessions.get(sid).filter(|session| session.seat == seat).map(|session| session.order)
         else {
             return self.fail(format!("{seat:?} is greeted as {sid}, which is another's"));
         };
@@ -271,13 +277,16 @@ impl Model {
                 std::cmp::Ordering::Equal => last.is_some_and(|last| last >= number),
             };
             if wrong {
-                self.violation.get_or_insert_with(|| format!("event {number} of {seat:?} in {sid} is out of order"));
+                self.violation
+                    .get_or_insert_with(|| format!("event {number} of {seat:?} in {sid} is out of order"));
             }
         }
         // Within a session there are no gaps; before its first event there may be what older ones have lost.
         let (from, order) = (last.map_or(0, |last| last + 1), if last.is_some() { 0 } else { order });
         let missing = (from <= number)
-            .then(|| track.unseen.range(from..number).find(|(_, sent)| !self.may_be_lost(&track, sent, order)))
+            .then(|| {
+                track.unseen.range(from..number).find(|(_, sent)| !self.may_be_lost(&track, sent, order))
+            })
             .flatten();
         if let Some((missing, _)) = missing {
             let missing = *missing;

@@ -27,7 +27,9 @@ impl Climate {
         let rough = self == Self::Rough;
         let base = *random.pick(&[1, 100, 1_000, 20_000, 150_000]);
         let capacity = *random.pick(&[500, 4_000, 16_384, 65_536]);
-        let faults = |random: &mut Random, most| if rough && random.percent(30) { random.between(0..=most) } else { 0 };
+        let faults = |random: &mut Random, most| {
+            if rough && random.percent(30) { random.between(0..=most) } else { 0 }
+        };
         Weather {
             latency: base..=base * 3,
             jitter: *random.pick(&[0, 10, 1_000, 100_000]),
@@ -35,7 +37,11 @@ impl Climate {
             capacity: capacity..=capacity * 4,
             refuse: faults(random, 30),
             ignore: faults(random, 15),
-            accept_errors: if random.percent(20) { random.between(0..=if rough { 20 } else { 0 }) } else { 0 },
+            accept_errors: if random.percent(20) {
+                random.between(0..=if rough { 20 } else { 0 })
+            } else {
+                0
+            },
         }
     }
 
@@ -104,7 +110,11 @@ impl fmt::Display for Failure {
             writeln!(f, "  {line}")?;
         }
         writeln!(f, "seed {seed}: {}", self.what)?;
-        write!(f, "again: cargo run -p sio-sim -- --seeds {seed} --actions {actions} --climate {}", climate.name())
+        write!(
+            f,
+            "again: cargo run -p sio-sim -- --seeds {seed} --actions {actions} --climate {}",
+            climate.name()
+        )
     }
 }
 
@@ -142,7 +152,8 @@ pub fn run(settings: &Settings) -> Result<Report, Failure> {
         busiest: sim.busiest(),
         trace: sim.trace(),
     });
-    let report = report.map_err(|what| Failure { what, log: world.log().to_vec(), settings: settings.clone() });
+    let report =
+        report.map_err(|what| Failure { what, log: world.log().to_vec(), settings: settings.clone() });
     drop(world);
     // After a failure there may be tasks that hold the runtime, which holds them.
     sim.abandon();

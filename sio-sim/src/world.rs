@@ -11,8 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sio_driver::{
-    Auth, Client, ClientBuilder, ClientSocket, Data, DisconnectReason, EmitError, Overflow, Runtime as _, Server,
-    ServerBuilder, Socket, SocketBuilder, Transport, serve,
+    Auth, Client, ClientBuilder, ClientSocket, Data, DisconnectReason, EmitError, Overflow, Runtime as _,
+    Server, ServerBuilder, Socket, SocketBuilder, Transport, serve,
 };
 
 use crate::model::{Model, Seat};
@@ -86,7 +86,9 @@ pub(crate) fn blob(number: u64, length: usize) -> Bytes {
 
 /// The same as text.
 pub(crate) fn text(number: u64, length: usize) -> String {
-    (0..length as u64).map(|at| char::from(b'a' + u8::try_from((at + number) % 26).expect("less than 26"))).collect()
+    (0..length as u64)
+        .map(|at| char::from(b'a' + u8::try_from((at + number) % 26).expect("less than 26")))
+        .collect()
 }
 
 /// What is answered to a question.
@@ -119,7 +121,8 @@ impl World {
     #[must_use]
     pub fn new(sim: &Sim, settings: &Settings) -> Self {
         let mut random = Random::new(settings.seed ^ 0x5105_5105);
-        let shared = Arc::new(Shared { sim: sim.clone(), model: Mutex::default(), sockets: Mutex::default() });
+        let shared =
+            Arc::new(Shared { sim: sim.clone(), model: Mutex::default(), sockets: Mutex::default() });
         let shards = usize::try_from(random.between(1..=3)).expect("small");
         let overflow = if random.percent(50) { Overflow::Skip } else { Overflow::Disconnect };
         let server: Server = ServerBuilder::new(sim.clone())
@@ -196,7 +199,8 @@ impl World {
         let settings = PlayerSettings { shared: &self.shared, seat: seat(0) };
         let client = settings.client(builder).build().expect("the settings are right");
         let chat = PlayerSettings { shared: &self.shared, seat: seat(1) };
-        let chat = client.socket_with(NAMESPACES[1], |socket| chat.socket(socket)).expect("the settings are right");
+        let chat =
+            client.socket_with(NAMESPACES[1], |socket| chat.socket(socket)).expect("the settings are right");
         let sockets = vec![client.as_socket().clone(), chat];
         self.note(format!("client {number} begins, mode {mode}"));
         self.players.push(Player { number, sockets, client, next_volatile: 0 });
@@ -229,7 +233,8 @@ impl World {
             let mut there: Vec<String> =
                 namespace.sockets().iter().map(|socket| socket.id().as_str().to_owned()).collect();
             there.sort();
-            let alive = model.alive(index).filter(|(sid, _)| sockets.get(*sid).is_some_and(Socket::connected));
+            let alive =
+                model.alive(index).filter(|(sid, _)| sockets.get(*sid).is_some_and(Socket::connected));
             let expected: Vec<String> = alive.map(|(sid, _)| sid.clone()).collect();
             if there != expected || namespace.len() != expected.len() {
                 return Err(format!("in {name} are {there:?}, and should be {expected:?}"));
@@ -238,7 +243,8 @@ impl World {
         for (sid, socket) in sockets.iter().filter(|(_, socket)| socket.connected()) {
             let mut rooms: Vec<String> = socket.rooms().iter().map(|room| room.to_string()).collect();
             rooms.sort();
-            let expected = model.sessions.get(sid).map(|session| session.rooms.iter().cloned().collect::<Vec<_>>());
+            let expected =
+                model.sessions.get(sid).map(|session| session.rooms.iter().cloned().collect::<Vec<_>>());
             if Some(&rooms) != expected.as_ref() {
                 return Err(format!("{sid} is in {rooms:?}, and should be in {expected:?}"));
             }
@@ -268,7 +274,8 @@ impl World {
         if links > most_links {
             return Err(format!("{links} connections"));
         }
-        let most_tasks = 3 * links + 2 * self.players.len() + 2 * waits + 4 * self.server().connections() + 60;
+        let most_tasks =
+            3 * links + 2 * self.players.len() + 2 * waits + 4 * self.server().connections() + 60;
         if tasks > most_tasks {
             return Err(format!("{tasks} tasks for {links} connections: {:?}", self.sim.tasks()));
         }
@@ -278,9 +285,11 @@ impl World {
     /// What is missing although nothing is in the way any more.
     fn missing(&self) -> Option<String> {
         let model = self.shared.model();
-        let seats = self.players.iter().flat_map(|player| player.sockets.iter().map(move |socket| (player, socket)));
+        let seats =
+            self.players.iter().flat_map(|player| player.sockets.iter().map(move |socket| (player, socket)));
         for (player, socket) in seats {
-            let namespace = NAMESPACES.iter().position(|name| *name == &**socket.namespace()).expect("one of them");
+            let namespace =
+                NAMESPACES.iter().position(|name| *name == &**socket.namespace()).expect("one of them");
             let seat = (player.number, namespace);
             if socket.is_active() && !socket.is_connected() {
                 return Some(format!("{seat:?} is not connected"));
@@ -320,7 +329,11 @@ impl World {
     /// What is left or was lost.
     pub async fn finish(&mut self) -> Result<(), String> {
         let server_first = self.random.percent(50);
-        self.note(if server_first { "closes the server, then clients" } else { "closes clients, then the server" });
+        self.note(if server_first {
+            "closes the server, then clients"
+        } else {
+            "closes clients, then the server"
+        });
         if server_first {
             self.close_server().await?;
             self.close_players().await?;
@@ -373,7 +386,9 @@ impl World {
             let model = self.shared.model();
             (0..NAMESPACES.len()).flat_map(|at| model.alive(at).map(|(sid, _)| sid.clone())).collect()
         };
-        within(&self.sim, Duration::from_secs(120), server.close()).await.ok_or("the server does not close")?;
+        within(&self.sim, Duration::from_secs(120), server.close())
+            .await
+            .ok_or("the server does not close")?;
         self.sim.sleep(Duration::from_secs(5)).await;
         if calm {
             let model = self.shared.model();

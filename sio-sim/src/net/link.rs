@@ -96,6 +96,10 @@ impl Link {
         &mut self.pipes[from as usize]
     }
 
+    pub(crate) fn is_silent(&self) -> bool {
+        self.pipes.iter().any(|pipe| pipe.dead)
+    }
+
     pub(crate) fn live_bytes(&self) -> usize {
         self.pipes.iter().map(Pipe::live_bytes).sum()
     }

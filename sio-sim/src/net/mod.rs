@@ -64,8 +64,8 @@ impl Default for Weather {
 pub enum Harm {
     /// Both ends get an error at once. What was on its way is lost.
     Reset,
-    /// From now on nothing arrives in one direction or in both, and nobody is told: a half-open connection. An end that has written gets an
-    /// error after 15 minutes.
+    /// From now on nothing arrives in one direction or in both, and nobody is told: a half-open connection. An end that writes to it gets
+    /// an error after 15 minutes.
     Silence,
     /// In one direction nothing arrives for this time.
     Stall(Duration),
@@ -147,15 +147,22 @@ impl State {
         let late = Duration::from_micros(self.random.between(0..=jitter));
         let Some(link) = self.links.get_mut(&id) else { return };
         let latency = link.latency;
+        let silent = link.is_silent();
         let pipe = link.pipe_mut(from);
-        if pipe.dead {
-            let length = parcel.len();
+        let (length, dead) = (parcel.len(), pipe.dead);
+        // Bytes that arrive are not confirmed either if the other direction is dead.
+        let gives_up = silent && length > 0 && !std::mem::replace(&mut pipe.giving_up, true);
+        if dead {
             pipe.swallowed += length;
-            if length > 0 && !std::mem::replace(&mut pipe.giving_up, true) {
-                self.plan(sim, sim.now() + GIVE_UP, Happening::GiveUp(id, from));
-            }
+        }
+        if gives_up {
+            self.plan(sim, sim.now() + GIVE_UP, Happening::GiveUp(id, from));
+        }
+        if dead {
             return;
         }
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let pipe = link.pipe_mut(from);
         let at = (sim.now() + latency + late).max(pipe.last);
         pipe.last = at;
         pipe.in_flight += parcel.len();
@@ -209,7 +216,8 @@ impl State {
 
     /// Does this harm to a connection.
     fn harm(&mut self, id: u64, harm: Harm, now: Instant) {
-        let (side, both) = (if self.random.percent(50) { Side::Client } else { Side::Server }, self.random.percent(50));
+        let (side, both) =
+            (if self.random.percent(50) { Side::Client } else { Side::Server }, self.random.percent(50));
         let Some(link) = self.links.get_mut(&id) else { return };
         match harm {
             Harm::Reset => {
@@ -293,7 +301,11 @@ impl Net {
         SimListener { sim: sim.clone(), port }
     }
 
-    pub(crate) fn dial(&self, sim: &Sim, port: u16) -> impl Future<Output = io::Result<SimStream>> + Send + use<> {
+    pub(crate) fn dial(
+        &self,
+        sim: &Sim,
+        port: u16,
+    ) -> impl Future<Output = io::Result<SimStream>> + Send + use<> {
         let sim = sim.clone();
         async move {
             let dialling = {

@@ -27,7 +27,11 @@ impl SimStream {
 }
 
 impl Read for SimStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut into: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut into: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         let mut locked = self.sim.net().lock();
         let state = &mut *locked;
         let link = state.links.get_mut(&self.link).expect("it is there while this end is");
@@ -48,8 +52,10 @@ impl Read for SimStream {
         }
         let read: Vec<u8> = pipe.arrived.drain(..length).collect();
         into.put_slice(&read);
-        // There is room again.
-        pipe.writer.take().into_iter().for_each(Waker::wake);
+        if pipe.live_bytes() <= link.capacity / 2 {
+            let pipe = link.pipe_mut(self.side.other());
+            pipe.writer.take().into_iter().for_each(Waker::wake);
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -67,8 +73,10 @@ impl Write for SimStream {
         if pipe.shut {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let mut length = from.len().min(capacity.saturating_sub(pipe.live_bytes()));
-        if length == 0 && !from.is_empty() {
+        let room = capacity.saturating_sub(pipe.live_bytes());
+        let mut length = from.len().min(room);
+        // As TCP does: room of a few bytes is none, or else bytes would travel one by one.
+        if room < from.len().min(capacity / 2) {
             pipe.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }

@@ -106,7 +106,9 @@ impl Canon {
         if byte != b'\n' {
             let secret = [&b"date:"[..], b"sec-websocket-key:", b"sec-websocket-accept:"];
             let blank = byte != b'\r'
-                && secret.iter().any(|name| line.len() >= name.len() && line[..name.len()].eq_ignore_ascii_case(name));
+                && secret
+                    .iter()
+                    .any(|name| line.len() >= name.len() && line[..name.len()].eq_ignore_ascii_case(name));
             line.push(byte);
             return (Phase::Head { line, body, upgrade }, if blank { b'*' } else { byte });
         }
