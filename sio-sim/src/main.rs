@@ -6,15 +6,17 @@ use std::time::Instant;
 
 use sio_sim::{Climate, Settings, run};
 
-const USAGE: &str = "sio-sim [--seeds N | --seeds N..M] [--actions N] [--climate calm|rough] [--keep-going]
+const USAGE: &str = "sio-sim [--seeds N | --seeds N..M] [--actions N] [--climate calm|rough] [--keep-going] [--trace FILE]
 
-Runs a world for each seed, in both climates unless one is named. Ends with the first failure, or with --keep-going after all.";
+Runs a world for each seed, in both climates unless one is named. Ends with the first failure, or with --keep-going after all.
+--trace writes everything that a failed world has sent to a file.";
 
 struct Options {
     seeds: RangeInclusive<u64>,
     actions: u64,
     climates: Vec<Climate>,
     keep_going: bool,
+    trace: Option<String>,
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Option<Options> {
@@ -23,6 +25,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Options> {
         actions: 3000,
         climates: vec![Climate::Calm, Climate::Rough],
         keep_going: false,
+        trace: None,
     };
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -36,6 +39,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Options> {
                 let name = words.next()?;
                 options.climates.retain(|climate| climate.name() == name);
             }
+            "--trace" => options.trace = Some(words.next()?),
             "--keep-going" => options.keep_going = true,
             _ => return None,
         }
@@ -52,7 +56,11 @@ fn main() -> ExitCode {
     for seed in options.seeds {
         for climate in &options.climates {
             let begun = Instant::now();
-            match run(&Settings::new(seed, options.actions, *climate)) {
+            let settings = Settings {
+                record: options.trace.is_some(),
+                ..Settings::new(seed, options.actions, *climate)
+            };
+            match run(&settings) {
                 Ok(report) => println!(
                     "seed {seed} {}: {:.1?} for {:.0?} with {} polls, {} at once, {:?}",
                     climate.name(),
@@ -64,6 +72,11 @@ fn main() -> ExitCode {
                 ),
                 Err(failure) => {
                     eprintln!("{failure}");
+                    if let Some(file) = &options.trace
+                        && let Err(error) = std::fs::write(file, &failure.trace)
+                    {
+                        eprintln!("{file}: {error}");
+                    }
                     failures += 1;
                     if !options.keep_going {
                         return ExitCode::FAILURE;

@@ -100,6 +100,8 @@ pub struct Failure {
     pub what: String,
     /// The last things that were done.
     pub log: Vec<String>,
+    /// Everything that was written to connections, if it was to be recorded.
+    pub trace: Vec<u8>,
     settings: Settings,
 }
 
@@ -152,8 +154,12 @@ pub fn run(settings: &Settings) -> Result<Report, Failure> {
         busiest: sim.busiest(),
         trace: sim.trace(),
     });
-    let report =
-        report.map_err(|what| Failure { what, log: world.log().to_vec(), settings: settings.clone() });
+    let report = report.map_err(|what| Failure {
+        what,
+        log: world.log().to_vec(),
+        trace: sim.trace(),
+        settings: settings.clone(),
+    });
     drop(world);
     // After a failure there may be tasks that hold the runtime, which holds them.
     sim.abandon();
