@@ -58,6 +58,8 @@ pub(crate) struct Track {
     sessions: Vec<String>,
     /// The session whose events the client sees.
     current: Option<String>,
+    /// How many sessions there were when the client was seen in its last one, that one included.
+    known: usize,
     last_volatile: Option<u64>,
 }
 
@@ -176,6 +178,7 @@ impl Model {
             return self.fail(format!("{seat:?} is greeted as {sid}, which is another's"));
         };
         let track = self.tracks.entry(seat).or_default();
+        track.known = track.known.max(order + 1);
         let before = track.current.replace(sid.to_owned());
         if before.as_ref().is_some_and(|before| self.sessions[before].order >= order) {
             self.fail(format!("{seat:?} goes back from {before:?} to {sid}"));
@@ -224,14 +227,13 @@ impl Model {
     /// The library has accepted the event with the next number; `during` which session.
     pub(crate) fn accepted(&mut self, seat: Seat, during: Option<String>, size: usize) {
         let track = self.tracks.entry(seat).or_default();
-        let joined = |sid: &String| self.sessions.get(sid);
-        let carrier = match during.as_ref().and_then(joined) {
-            Some(session) => session.order,
-            // The server may be one step ahead of the client.
-            None => match track.sessions.last().and_then(joined) {
-                Some(session) if session.ended.is_none() => session.order,
-                _ => track.sessions.len(),
-            },
+        let carrier = match during.as_ref().and_then(|sid| self.sessions.get(sid)) {
+            Some(session) => {
+                track.known = track.known.max(session.order + 1);
+                session.order
+            }
+            // The server may be ahead of the client: there may be a session of which the client will only hear.
+            None => track.known,
         };
         let number = track.next;
         track.next += 1;
@@ -290,7 +292,19 @@ impl Model {
             .flatten();
         if let Some((missing, _)) = missing {
             let missing = *missing;
-            self.fail(format!("event {number} of {seat:?} comes in {sid}, but {missing} is missing"));
+            let sent = &track.unseen[&missing];
+            let sessions: Vec<_> = track
+                .sessions
+                .iter()
+                .map(|sid| (sid, self.sessions[sid].ended.map(DisconnectReason::as_str)))
+                .collect();
+            let (carrier, during) = (sent.carrier, &sent.during);
+            let about = format!(
+                "emitted in {during:?}, can have gone out in the sessions from {carrier} on of {sessions:?}"
+            );
+            self.fail(format!(
+                "event {number} of {seat:?} comes in {sid}, but {missing} is missing: {about}"
+            ));
         }
         self.tracks.insert(seat, track);
         let session = self.sessions.get_mut(sid).expect("as above");

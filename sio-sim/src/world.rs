@@ -450,8 +450,14 @@ fn handle(server: &Server, shared: &Arc<Shared>, index: usize, name: &str) {
         .on_connect(move |socket: Socket, Auth(who): Auth<Who>| {
             let id = sid(&socket);
             connect.model().joined(&id, (who.client, index));
-            if let Err(error) = socket.emit("hello", &id) {
-                connect.model().fail(format!("no greeting for {id}: {error}"));
+            match socket.emit("hello", &id) {
+                Ok(()) => {}
+                // The other namespace has filled the connection. A client that does not know its session is of no use here.
+                Err(EmitError::Full(_)) => {
+                    connect.model().counts.full += 1;
+                    socket.disconnect();
+                }
+                Err(error) => connect.model().fail(format!("no greeting for {id}: {error}")),
             }
             connect.sockets().insert(id, socket);
             async {}
