@@ -229,6 +229,8 @@ impl ClientConn {
             }
             Packet::Ack { id, payload, .. } => namespace.handle_ack(id, payload, now, &mut shared),
             Packet::Disconnect { .. } => match namespace.state {
+                // It sent the session away that has left; the answer to CONNECT is still to come.
+                State::Joining { .. } | State::Leaving if namespace.left => {}
                 State::Joining { .. } | State::Joined => {
                     namespace.deactivate();
                     let unsent = shared.out.take(slot);
