@@ -206,6 +206,10 @@ impl Model {
     /// The client was told that it was sent away, in the session that it is in.
     pub(crate) fn sent_away(&mut self, seat: Seat) {
         let Some(sid) = self.tracks.get(&seat).and_then(|track| track.current.clone()) else { return };
+        // A session that was sent away at once was never greeted.
+        if self.sessions[&sid].ended != Some(DisconnectReason::ServerNamespaceDisconnect) {
+            return;
+        }
         if let Some(missing) = self.first_owed(&sid) {
             self.fail(format!("{seat:?} as {sid} was sent away before it has seen {missing}"));
         }
