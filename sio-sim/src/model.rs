@@ -391,3 +391,108 @@ impl Model {
         self.counts.lost_ups = self.tracks.values().map(lost).sum();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sio_driver::DisconnectReason::{ClientNamespaceDisconnect, ServerNamespaceDisconnect};
+
+    use super::*;
+
+    const SEAT: Seat = (1, 0);
+
+    /// A client in session `a`, to which three events are owed, and which has emitted three.
+    fn model() -> Model {
+        let mut model = Model::default();
+        model.joined("a", SEAT);
+        model.greeted(SEAT, "a");
+        for _ in 0..3 {
+            let message = model.message();
+            model.owe("a", message, 1, message == 2);
+            model.accepted(SEAT, Some("a".into()), 1);
+        }
+        model
+    }
+
+    fn verdict(run: impl FnOnce(&mut Model)) -> String {
+        let mut model = model();
+        run(&mut model);
+        model.violation.unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_right_is_accepted() {
+        assert_eq!(
+            verdict(|model| [1, 2, 3].into_iter().for_each(|message| model.client_saw(SEAT, message))),
+            ""
+        );
+        assert_eq!(
+            verdict(|model| [1, 3].into_iter().for_each(|message| model.client_saw(SEAT, message))),
+            ""
+        );
+        assert_eq!(verdict(|model| (0..3).for_each(|number| model.server_saw("a", number))), "");
+        let lost = |model: &mut Model| {
+            model.server_saw("a", 0);
+            model.left("a", ServerNamespaceDisconnect);
+            model.joined("b", SEAT);
+            model.accepted(SEAT, None, 1);
+            model.server_saw("b", 3);
+        };
+        assert_eq!(verdict(lost), "");
+    }
+
+    #[test]
+    fn what_the_client_must_not_see() {
+        let see = |messages: &[u64]| {
+            verdict(|model| messages.iter().for_each(|message| model.client_saw(SEAT, *message)))
+        };
+        assert!(see(&[1, 1]).contains("is owed 3"), "twice");
+        assert!(see(&[2]).contains("is owed 1"), "a gap");
+        assert!(see(&[1, 3, 2]).contains("is owed nothing"), "out of order");
+        assert!(verdict(|model| model.client_saw((2, 0), 1)).contains("before it is greeted"));
+        assert!(verdict(|model| model.greeted((2, 0), "a")).contains("another's"));
+        let sent_away = verdict(|model| {
+            model.left("a", ServerNamespaceDisconnect);
+            model.sent_away(SEAT);
+        });
+        assert!(sent_away.contains("before it has seen 1"));
+    }
+
+    #[test]
+    fn what_the_server_must_not_see() {
+        let see = |numbers: &[u64]| {
+            verdict(|model| numbers.iter().for_each(|number| model.server_saw("a", *number)))
+        };
+        assert!(see(&[0, 0]).contains("comes twice"));
+        assert!(see(&[0, 2]).contains("but 1 is missing"));
+        assert!(see(&[1]).contains("but 0 is missing"));
+        assert!(see(&[7]).contains("never sent"));
+        assert!(verdict(|model| model.left("a", ClientNamespaceDisconnect)).contains("did not arrive"));
+        let between = verdict(|model| {
+            (0..3).for_each(|number| model.server_saw("a", number));
+            model.left("a", ServerNamespaceDisconnect);
+            model.accepted(SEAT, None, 1);
+            model.accepted(SEAT, None, 1);
+            model.joined("b", SEAT);
+            model.server_saw("b", 4);
+        });
+        assert!(between.contains("but 3 is missing"), "emitted while nobody was connected: {between}");
+        let late = verdict(|model| {
+            model.left("a", ServerNamespaceDisconnect);
+            model.server_saw("a", 0);
+        });
+        assert!(late.contains("has left"));
+    }
+
+    #[test]
+    fn what_is_missing_in_the_end() {
+        let mut model = model();
+        assert!(model.missing(SEAT, "a").expect("much").contains("is owed 1"));
+        [1, 3].into_iter().for_each(|message| model.client_saw(SEAT, message));
+        assert!(model.missing(SEAT, "a").expect("much").contains("event 0"));
+        (0..3).for_each(|number| model.server_saw("a", number));
+        let wait = model.waits(SEAT, "an answer");
+        assert!(model.missing(SEAT, "a").expect("an answer").contains("still waits for an answer"));
+        model.waited(wait);
+        assert_eq!((model.missing(SEAT, "a"), model.violation), (None, None));
+    }
+}
