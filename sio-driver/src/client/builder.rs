@@ -200,6 +200,7 @@ pub struct ClientBuilder<C = Client> {
     engine: ClientConfig,
     config: Config,
     auto_connect: bool,
+    seed: Option<[u8; 32]>,
     state: States,
     client: PhantomData<fn() -> C>,
 }
@@ -234,6 +235,7 @@ impl<C: From<Client>> ClientBuilder<C> {
             engine: ClientConfig::default(),
             config: Config::default(),
             auto_connect: true,
+            seed: None,
             state: States::default(),
             client: PhantomData,
         }
@@ -509,6 +511,16 @@ impl<C: From<Client>> ClientBuilder<C> {
         self
     }
 
+    /// Where the jitter between attempts and the random parameter of requests come from, for tests and simulations that must be repeatable.
+    /// Default: the randomness of the operating system.
+    ///
+    /// The masks and keys of WebSockets are not concerned.
+    #[must_use]
+    pub fn seed(mut self, seed: [u8; 32]) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
     // ---- The end ------------------------------------------------------------------------------------------------
 
     /// The client, which connects in the background. `emit` may be used at once: events wait for the connection.
@@ -541,7 +553,7 @@ impl<C: From<Client>> ClientBuilder<C> {
     }
 
     fn make(self) -> Result<Client, ConnectionError> {
-        let Self { start, settings, network, mut engine, mut config, auto_connect, state, .. } = self;
+        let Self { start, settings, network, mut engine, mut config, auto_connect, seed, state, .. } = self;
         let wrong = |what: String| ConnectionError::Settings(Str::from(what));
         if engine.transports.is_empty() {
             return Err(wrong("no transport".into()));
@@ -550,8 +562,11 @@ impl<C: From<Client>> ClientBuilder<C> {
         let namespace = plan.namespace.clone();
         engine.query.clone_from(&plan.query);
         config.engine = Arc::new(engine);
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).expect("the operating system gives randomness");
+        let seed = seed.unwrap_or_else(|| {
+            let mut seed = [0; 32];
+            getrandom::fill(&mut seed).expect("the operating system gives randomness");
+            seed
+        });
         // Before the task is started: a client that cannot be made leaves nothing behind.
         let auth = |what: String| ConnectionError::Auth(Str::from(what));
         settings.auth.source().map_err(auth)?;

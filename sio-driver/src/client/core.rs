@@ -3,7 +3,7 @@
 //! Nobody does I/O, runs user code or serialises under the lock. The task ("pump") does everything that follows from what was done
 //! under it; dropping the [`Locked`] guard wakes it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,7 +28,8 @@ pub(crate) struct State {
     pub(crate) machine: Machine,
     /// By slot: they are numbered in the order in which they are made.
     pub(crate) sockets: Vec<Arc<SocketInner>>,
-    pub(crate) acks: HashMap<(Slot, u64), Arc<AckSlot>>,
+    /// In order, in which those who wait are told of the end.
+    pub(crate) acks: BTreeMap<(Slot, u64), Arc<AckSlot>>,
     waiting: Vec<Waiting>,
     /// Counts those who have waited.
     waited: u64,
@@ -157,7 +158,7 @@ impl Core {
         let state = State {
             machine,
             sockets: Vec::new(),
-            acks: HashMap::new(),
+            acks: BTreeMap::new(),
             waiting: Vec::new(),
             waited: 0,
             pump: None,

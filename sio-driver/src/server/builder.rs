@@ -24,6 +24,7 @@ pub struct ServerBuilder<S = Server> {
     pub(super) front: Front,
     config: Config,
     shards: usize,
+    seed: Option<[u8; 32]>,
     state: States,
     limits: Limits,
     server: PhantomData<fn() -> S>,
@@ -45,6 +46,7 @@ impl<S: From<Server>> ServerBuilder<S> {
             front: Front::default(),
             config: Config::default(),
             shards: std::thread::available_parallelism().map_or(1, usize::from).min(64),
+            seed: None,
             state: States::default(),
             limits: Limits::default(),
             server: PhantomData,
@@ -247,6 +249,14 @@ impl<S: From<Server>> ServerBuilder<S> {
         self
     }
 
+    /// Where all ids come from, for tests and simulations that must be repeatable. Never in production: session ids are secrets, and who
+    /// knows the seed knows them all. Default: the randomness of the operating system.
+    #[must_use]
+    pub fn seed(mut self, seed: [u8; 32]) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
     /// The server.
     ///
     /// # Panics
@@ -254,18 +264,24 @@ impl<S: From<Server>> ServerBuilder<S> {
     #[must_use]
     pub fn build(self) -> S {
         assert!((1..=256).contains(&self.shards), "a server has 1 to 256 shards");
-        let Self { host, engine, front, config, shards, state, limits, .. } = self;
+        let Self { host, engine, front, config, shards, seed, state, limits, .. } = self;
         let mut config = config;
         config.engine = Arc::new(engine);
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let epoch = u64::try_from(since_1970.as_millis()).unwrap_or_default();
-        let epoch = epoch.saturating_sub(host.now().as_micros() / 1000);
+        // With a seed everything can be repeated.
+        let epoch = if seed.is_some() { 0 } else { epoch.saturating_sub(host.now().as_micros() / 1000) };
         let shared = Arc::new_cyclic(|shared| {
             let shard = |index: usize| {
                 let mut config = config.clone();
                 config.shard = u8::try_from(index).unwrap_or_default();
-                let mut seed = [0; 32];
-                getrandom::fill(&mut seed).expect("the operating system gives randomness");
+                let mut seed = seed.unwrap_or_else(|| {
+                    let mut seed = [0; 32];
+                    getrandom::fill(&mut seed).expect("the operating system gives randomness");
+                    seed
+                });
+                // Shards that were given one seed must not make the same ids.
+                seed[0] ^= config.shard;
                 Shard::new(config, Seed(seed), host.clone(), shared.clone())
             };
             let shards = (0..shards).map(shard).collect();

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{ConnId, EmitError, Server};
-use crate::engine::{CloseReason, Encoded};
+use crate::engine::{CloseReason, Encoded, Revision};
 use crate::hub::{Hub, NamespaceId, Offset, Room, Scope, SocketKey, Target};
 use crate::socket::{ConnectError, DisconnectReason, Slot};
 use crate::{Instant, UsageError};
@@ -20,7 +20,9 @@ impl Server {
             return Err(UsageError::UnknownNamespace);
         }
         let (namespace, public) = (socket.namespace(), socket.id());
-        let welcome = self.recovery.as_mut().map(|recovery| {
+        // Clients of Socket.IO 2 know of no recovery.
+        let knows = self.dialect(id).is_some_and(|dialect| dialect.revision == Revision::V4);
+        let welcome = self.recovery.as_mut().filter(|_| knows).map(|recovery| {
             let rooms: Vec<Room> = self.hub.rooms(key).cloned().collect();
             recovery.welcome(key, (namespace, public, &rooms), &mut self.random, now)
         });

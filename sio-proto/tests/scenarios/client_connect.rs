@@ -254,6 +254,63 @@ fn events_before_the_reply_are_kept_and_come_first() {
     assert_eq!(hand.told(), ["reconnect 2", "connect"]);
 }
 
+/// The server still sends to the session that was left: it has not heard of it. That is not for the next one.
+#[test]
+fn events_before_the_reply_are_dropped_if_the_namespace_was_left_on_this_connection() {
+    let (mut hand, slot) = Hand::joined();
+    let other = hand.client.socket("/other", SocketConfig::default());
+    hand.connect(other);
+    hand.client.disconnect(slot, hand.now);
+    hand.told();
+    hand.say(r#"42["missed"]"#);
+    hand.connect(slot);
+    hand.say(r#"42["stale"]"#);
+    hand.say(r#"425["stale"]"#);
+    hand.say(r#"40{"sid":"s2"}"#);
+    hand.say(r#"42["new"]"#);
+    assert_eq!(hand.told(), ["connect", r#"["new"]"#]);
+    // Nothing of that is left on another connection.
+    hand.client.disconnect(slot, hand.now);
+    hand.break_off();
+    hand.told();
+    hand.connect(slot);
+    hand.wait_for_attempt();
+    hand.open();
+    hand.say(r#"42["early"]"#);
+    hand.say(r#"40{"sid":"s3"}"#);
+    let told = hand.told();
+    assert!(told.contains(&r#"["early"]"#.to_owned()), "{told:?}");
+}
+
+/// The server sends a session away that has left already, and is back.
+#[test]
+fn a_disconnect_before_the_reply_is_ignored_if_the_namespace_was_left_on_this_connection() {
+    let (mut hand, slot) = Hand::joined();
+    let other = hand.client.socket("/other", SocketConfig::default());
+    hand.connect(other);
+    hand.client.disconnect(slot, hand.now);
+    hand.connect(slot);
+    hand.told();
+    hand.say("41");
+    hand.say(r#"40{"sid":"s2"}"#);
+    assert_eq!(hand.told(), ["connect"]);
+    // The next one is meant.
+    hand.say("41");
+    assert_eq!(hand.told(), ["disconnect: io server disconnect"]);
+    // Left before the reply: the server must be told when that comes.
+    hand.connect(slot);
+    hand.say(r#"40{"sid":"s3"}"#);
+    hand.client.disconnect(slot, hand.now);
+    hand.connect(slot);
+    hand.client.disconnect(slot, hand.now);
+    hand.told();
+    hand.frames();
+    hand.say("41");
+    assert_eq!(hand.frames(), [""; 0]);
+    hand.say(r#"40{"sid":"s4"}"#);
+    assert_eq!(hand.frames(), ["41"]);
+}
+
 #[test]
 fn a_server_cannot_fill_memory_before_its_reply() {
     let mut hand = Hand::with(|_, config| config.socket.max_packet_bytes = 1000);

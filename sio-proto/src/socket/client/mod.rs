@@ -177,6 +177,7 @@ impl ClientConn {
         namespace.deactivate();
         match state {
             State::Joined => {
+                namespace.left = true;
                 shared.out.forget_acks(slot);
                 shared.out.push(slot, encode::disconnect(&namespace.name), Kind::Own);
                 namespace.tell_disconnect(DisconnectReason::IoClientDisconnect, &mut shared);
@@ -194,6 +195,9 @@ impl ClientConn {
         self.open = true;
         self.decoder.reset();
         for slot in self.slots().collect::<Vec<_>>() {
+            if let Some(namespace) = self.find(slot) {
+                namespace.left = false;
+            }
             self.begin(slot, now);
         }
     }
@@ -225,6 +229,8 @@ impl ClientConn {
             }
             Packet::Ack { id, payload, .. } => namespace.handle_ack(id, payload, now, &mut shared),
             Packet::Disconnect { .. } => match namespace.state {
+                // It sent the session away that has left; the answer to CONNECT is still to come.
+                State::Joining { .. } | State::Leaving if namespace.left => {}
                 State::Joining { .. } | State::Joined => {
                     namespace.deactivate();
                     let unsent = shared.out.take(slot);

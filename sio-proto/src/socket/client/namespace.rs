@@ -62,6 +62,9 @@ pub(super) struct Namespace {
     /// Events that came before the CONNECT reply, as they do in a recovered session (B129).
     early: VecDeque<(Payload, Option<u64>)>,
     early_bytes: usize,
+    /// It was joined on this connection, and left by us: until the server answers the next CONNECT, it may not know that yet, and what it
+    /// sends is for the session that is over.
+    pub(super) left: bool,
     buffer: Buffer,
     retries: Retries,
     /// By id, with the deadline.
@@ -91,6 +94,7 @@ impl Namespace {
             recovery: Recovery::default(),
             early: VecDeque::new(),
             early_bytes: 0,
+            left: false,
             buffer: Buffer::default(),
             retries: Retries::default(),
             acks: BTreeMap::new(),
@@ -165,6 +169,7 @@ impl Namespace {
             return self.fail(ConnectionError::UnsupportedServer, shared);
         };
         self.recovered = self.recovery.connected(pid.map(Str::from));
+        self.left = false;
         self.state = State::Joined;
         self.last_error = None;
         let id = Str::from(sid);
@@ -219,7 +224,7 @@ impl Namespace {
     ) -> usize {
         match self.state {
             State::Joined => self.deliver(payload, ack, now, shared),
-            State::Joining { .. } => {
+            State::Joining { .. } if !self.left => {
                 self.early_bytes += payload.size() + size_of::<(Payload, Option<u64>)>();
                 self.early.push_back((payload, ack));
             }
