@@ -216,11 +216,11 @@ fn a_missed_wake_up_is_a_hang() {
         let client =
             client(&sim).transports([sio_driver::Transport::WebSocket]).connect().await.expect("a server");
         let large = "x".repeat(5_000);
-        assert_eq!(client.emit_with_ack::<String>("echo", &large).await.as_ref(), Ok(&large));
+        assert_eq!(client.emit_with_ack::<String, _>("echo", &large).await.as_ref(), Ok(&large));
         // The heartbeat, which wakes by itself, must not save us.
         sim.sabotage(Sabotage::ForgetWake(4_000));
         let begun = sim.now();
-        let answer = client.emit_with_ack::<String>("echo", &large).timeout(SECOND).await;
+        let answer = client.emit_with_ack::<String, _>("echo", &large).timeout(SECOND).await;
         (answer, sim.now() - begun)
     });
     let (answer, took) = late.expect("the deadline wakes, at least");
