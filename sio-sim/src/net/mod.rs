@@ -215,9 +215,9 @@ impl State {
     }
 
     /// Does this harm to a connection.
-    fn harm(&mut self, id: u64, harm: Harm, now: Instant) {
-        let (side, both) =
-            (if self.random.percent(50) { Side::Client } else { Side::Server }, self.random.percent(50));
+    fn harm(&mut self, sim: &Sim, id: u64, harm: Harm) {
+        let side = if self.random.percent(50) { Side::Client } else { Side::Server };
+        let both = self.random.percent(50);
         let Some(link) = self.links.get_mut(&id) else { return };
         match harm {
             Harm::Reset => {
@@ -227,10 +227,20 @@ impl State {
             Harm::Silence => {
                 link.pipe_mut(side).dead = true;
                 link.pipe_mut(side.other()).dead |= both;
+                // What is on its way is not confirmed, and a reader that has no room cannot say that it has some.
+                let gives_up = [side, side.other()].map(|side| {
+                    let pipe = link.pipe_mut(side);
+                    pipe.live_bytes() > 0 && !std::mem::replace(&mut pipe.giving_up, true)
+                });
+                for (side, _) in
+                    [side, side.other()].into_iter().zip(gives_up).filter(|(_, gives_up)| *gives_up)
+                {
+                    self.plan(sim, sim.now() + GIVE_UP, Happening::GiveUp(id, side));
+                }
             }
             Harm::Stall(time) => {
                 let pipe = link.pipe_mut(side);
-                pipe.stalled_until = pipe.stalled_until.max(now + time);
+                pipe.stalled_until = pipe.stalled_until.max(sim.now() + time);
             }
         }
     }
@@ -281,7 +291,7 @@ impl Net {
         let at = state.links.len();
         let at = state.random.index(at);
         let id = *state.links.keys().nth(at).expect("an index of it");
-        state.harm(id, harm, sim.now());
+        state.harm(sim, id, harm);
         true
     }
 
@@ -289,7 +299,7 @@ impl Net {
         let mut state = self.lock();
         let ids: Vec<u64> = state.links.keys().copied().collect();
         for id in ids {
-            state.harm(id, harm, sim.now());
+            state.harm(sim, id, harm);
         }
     }
 
