@@ -385,7 +385,8 @@ impl World {
         let message = self.shared.model().message();
         self.note(format!("broadcast with ack {message}, {selection:?}"));
         let timeout = Duration::from_millis(self.random.between(1..=10_000));
-        let question = self.operator(&selection).emit_with_ack::<u64, _>("quiz", &(message, 0)).timeout(timeout);
+        let question =
+            self.operator(&selection).emit_with_ack::<u64, _>("quiz", &(message, 0)).timeout(timeout);
         let mut question = question.into_future();
         // The first poll sends it.
         let now = futures_util::FutureExt::now_or_never(&mut question);

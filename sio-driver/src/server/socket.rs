@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use sio_proto::engine::{Encoded, Transport};
+use sio_proto::engine::{Encoded, Revision, Transport};
 use sio_proto::hub::{Room, Scope, SocketKey};
 use sio_proto::socket::{Args, DisconnectReason, Payload};
 use sio_proto::{SocketId, Str};
@@ -150,6 +150,18 @@ impl Socket {
         let locked = self.0.shard.lock();
         let (conn, _) = locked.machine.hub().get(self.0.key)?.handle;
         locked.machine.transport(conn)
+    }
+
+    /// The revision of Engine.IO that the client speaks: 4, or 3 for clients of Socket.IO 2. `conn.protocol` in JavaScript. `None` once
+    /// the client is gone.
+    #[must_use]
+    pub fn protocol(&self) -> Option<u8> {
+        let locked = self.0.shard.lock();
+        let (conn, _) = locked.machine.hub().get(self.0.key)?.handle;
+        Some(match locked.machine.dialect(conn)?.revision {
+            Revision::V3 => 3,
+            _ => 4,
+        })
     }
 
     /// Whether the client is connected to the namespace.

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
+use http_body_util::Full;
 use serde_json::json;
 use sio_driver::{Auth, Data, DisconnectReason, Error, Event, Payload, Socket, SocketData, Transport};
 
@@ -18,6 +20,7 @@ pub(super) const CASES: &[Case] = list![
     watching_what_is_sent,
     sent_away_with_words,
     what_it_knows_of_the_connection,
+    a_client_of_socket_io_2,
     lists_of_rooms,
 ];
 
@@ -261,9 +264,20 @@ async fn what_it_knows_of_the_connection() {
     assert!(socket.auth::<u8>().is_err());
     polling.post("1").await;
     settle().await;
-    assert_eq!(socket.transport(), None);
+    assert_eq!((socket.transport(), socket.protocol()), (None, None));
     let _ws = Ws::connect(&io).await;
-    assert_eq!(io.of("/").sockets()[0].transport(), Some(Transport::WebSocket));
+    let socket = io.of("/").sockets().pop().expect("it is there");
+    assert_eq!((socket.transport(), socket.protocol()), (Some(Transport::WebSocket), Some(4)));
+}
+
+async fn a_client_of_socket_io_2() {
+    let io = builder().allow_eio3(true).build();
+    let request = http::Request::get("/socket.io/?EIO=3&transport=polling");
+    let answer = io.handle(request.body(Full::<Bytes>::default()).expect("a request"), None).await;
+    assert_eq!(answer.status(), 200);
+    until(|| io.of("/").len() == 1).await;
+    let socket = io.of("/").sockets().pop().expect("it is there");
+    assert_eq!((socket.transport(), socket.protocol()), (Some(Transport::Polling), Some(3)));
 }
 
 async fn lists_of_rooms() {
