@@ -234,7 +234,7 @@ impl Ws {
     #[must_use]
     pub fn join(&mut self, namespace: &str) -> String {
         self.send(&connect_packet(namespace));
-        connect_reply(&self.text(), namespace)
+        connect_reply(&self.reply(), namespace)
     }
 
     /// A WebSocket that means to take over a polling session.
@@ -320,7 +320,17 @@ impl Ws {
         self.asked += 1;
         let args = if args.is_empty() { String::new() } else { format!(",{args}") };
         self.send(&format!("42{id}[{event:?}{args}]"));
-        answer(&self.text(), id)
+        answer(&self.reply(), id)
+    }
+
+    /// The next text, but for pings, which are answered: one may always come in between.
+    fn reply(&mut self) -> String {
+        loop {
+            match self.text() {
+                ping if ping == "2" => self.send("3"),
+                text => return text,
+            }
+        }
     }
 
     /// Reads to the end, and tells how it came. Messages before it are dropped.

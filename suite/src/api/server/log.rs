@@ -53,7 +53,7 @@ async fn a_session() {
         log.take(),
         [
             "DEBUG session opened transport=\"websocket\" remote_addr=None",
-            "DEBUG connected namespace=/",
+            "DEBUG connected namespace=/ recovered=false",
             "WARN handler failed namespace=/ error=on purpose",
             "ERROR handler failed namespace=/ error=handler panicked: on purpose too",
             "DEBUG no handler event=what",
@@ -77,7 +77,7 @@ async fn an_upgrade() {
         log.take(),
         [
             "DEBUG session opened transport=\"polling\" remote_addr=None",
-            "DEBUG connected namespace=/",
+            "DEBUG connected namespace=/ recovered=false",
             "DEBUG upgrade to websocket begins",
             "DEBUG upgraded to websocket",
         ]
