@@ -257,11 +257,16 @@ async fn connect(socket: Socket) -> Option<u64> {
     }
     let now = shard.now();
     // B108: the client may be gone; its disconnect then finds a socket that was never accepted.
-    shard.lock().machine.accept(key, now).ok()?;
+    let predecessor = {
+        let mut locked = shard.lock();
+        locked.machine.accept(key, now).ok()?;
+        // At once: the connection may be lost, or taken over, the next moment.
+        recovery::succeed(&mut locked, &socket)
+    };
     socket.0.accepted.store(true, Ordering::Release);
     let recovered = socket.recovered();
     tracing::debug!(socket = %socket.id(), namespace = %socket.namespace().name(), recovered, "connected");
-    recovery::succeed(&socket).wait().await;
+    predecessor.wait().await;
     for handler in &handlers.connect {
         handler.call(context()).await;
     }

@@ -15,8 +15,8 @@ use http_body::Body as HttpBody;
 use http_body_util::{BodyExt as _, Full};
 use sio_proto::Sid;
 use sio_proto::engine::{
-    BadRequest, ChannelId, Hangup, Refusal, Request as EngineRequest, Response as EngineResponse, Transmit,
-    cors_headers, payload, with_cors,
+    BadRequest, ChannelId, Hangup, Refusal, Request as EngineRequest, Response as EngineResponse, Revision,
+    Transmit, cors_headers, payload, with_cors,
 };
 use sio_proto::server::{Admission, ConnId};
 use tracing::Instrument as _;
@@ -249,9 +249,12 @@ where
         }
         None => return Err(Refusal::SessionUnknown),
     };
+    // Other forms have no separator between packets, and their attachments may contain it.
+    let dialect = shard.lock().machine.dialect(conn).unwrap_or_default();
+    let separated = dialect.revision == Revision::V4 && dialect.jsonp.is_none();
     // A body can have very many packets: it is taken in parts, as the application gets on.
     loop {
-        let (part, rest) = payload::cut(body, packets);
+        let (part, rest) = if separated { payload::cut(body, packets) } else { (body, None) };
         let now = shard.now();
         let (response, dispatcher) = {
             let mut locked = shard.lock();

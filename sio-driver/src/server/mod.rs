@@ -165,9 +165,10 @@ impl Shared {
             }
             making.children += 1;
         }
+        // All at once, in order, so that no shard lets clients into a namespace that the registry does not know yet.
+        let mut all: Vec<_> = self.shards.iter().map(|shard| shard.lock()).collect();
         let mut found = None;
-        for shard in self.shards.iter() {
-            let mut locked = shard.lock();
+        for locked in &mut all {
             let id = locked.machine.of(name);
             found = Some((id, locked.machine.hub().name(id).clone()));
         }
@@ -182,6 +183,7 @@ impl Shared {
         registry.by_name.insert(name, id);
         registry.by_id.insert(id, namespace.clone());
         drop(registry);
+        drop(all);
         drop(making);
         let listeners = self.on_new_namespace.read().unwrap_or_else(PoisonError::into_inner).clone();
         for listener in listeners {

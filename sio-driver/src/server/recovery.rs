@@ -10,6 +10,7 @@ use sio_proto::hub::{NamespaceId, Offset};
 use sio_proto::server::{Kept, RecoveryRequest};
 
 use crate::server::data::DataCell;
+use crate::server::shard::State;
 use crate::server::socket::SocketInner;
 use crate::server::{Shared, Socket};
 use crate::wakers::enlist;
@@ -175,14 +176,13 @@ pub(crate) fn begin(socket: Socket, wanted: Option<&RecoveryRequest>) -> Socket 
 }
 
 /// A socket is about to be told to its handlers: whoever has its session after it waits for its end.
-pub(crate) fn succeed(socket: &Socket) -> Predecessor {
+pub(crate) fn succeed(state: &mut State, socket: &Socket) -> Predecessor {
     let Some(end) = &socket.0.end.0 else { return Predecessor::default() };
-    let mut locked = socket.0.shard.lock();
-    let kept = locked.machine.kept(socket.0.key).and_then(|Kept(kept)| kept.downcast_ref::<Legacy>());
+    let kept = state.machine.kept(socket.0.key).and_then(|Kept(kept)| kept.downcast_ref::<Legacy>());
     let predecessor = kept.map(|legacy| legacy.end.clone());
     let (end, server) = (end.clone(), Arc::downgrade(&socket.0.server));
     let data = socket.0.data.get_or_init(Arc::default).clone();
     let legacy = Legacy { end, data, server, namespace: socket.namespace().id() };
-    locked.machine.keep(socket.0.key, Kept(Arc::new(legacy)));
+    state.machine.keep(socket.0.key, Kept(Arc::new(legacy)));
     Predecessor(predecessor)
 }

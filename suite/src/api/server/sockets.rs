@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use serde_json::json;
 use sio_driver::{Auth, Data, DisconnectReason, Error, Event, Payload, Socket, SocketData, Transport};
 
@@ -21,6 +21,7 @@ pub(super) const CASES: &[Case] = list![
     sent_away_with_words,
     what_it_knows_of_the_connection,
     a_client_of_socket_io_2,
+    an_attachment_of_socket_io_2,
     lists_of_rooms,
 ];
 
@@ -278,6 +279,41 @@ async fn a_client_of_socket_io_2() {
     until(|| io.of("/").len() == 1).await;
     let socket = io.of("/").sockets().pop().expect("it is there");
     assert_eq!((socket.transport(), socket.protocol()), (Some(Transport::Polling), Some(3)));
+}
+
+/// Attachments of Socket.IO 2 may contain what separates the packets of later revisions.
+async fn an_attachment_of_socket_io_2() {
+    let io = builder().allow_eio3(true).build();
+    let log = Log::default();
+    let seen = log.clone();
+    io.of("/").on("data", move |Data(data): Data<Bytes>| {
+        seen.push(data.len().to_string());
+        std::future::ready(())
+    });
+    let ask = async |method: &str, sid: &str, body: Vec<u8>| {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("/socket.io/?EIO=3&transport=polling{sid}"))
+            .header("content-type", "application/octet-stream");
+        let answer = io.handle(request.body(Full::<Bytes>::from(body)).expect("a request"), None).await;
+        (answer.status(), answer.into_body().collect().await.expect("a body").to_bytes())
+    };
+    let (_, open) = ask("GET", "", Vec::new()).await;
+    let open = String::from_utf8_lossy(&open).into_owned();
+    let (_, sid) = open.split_once("\"sid\":\"").expect("an id");
+    let sid = format!("&sid={}", &sid[..sid.find('"').expect("its end")]);
+    let packet = |kind: u8, content: &[u8]| {
+        let mut bytes = vec![kind];
+        bytes.extend(content.len().to_string().bytes().map(|digit| digit - b'0'));
+        bytes.push(0xff);
+        bytes.extend(content);
+        bytes
+    };
+    let mut body = packet(0, br#"451-["data",{"_placeholder":true,"num":0}]"#);
+    body.extend(packet(1, &[&[4][..], &[0x1e; 1000]].concat()));
+    assert_eq!(ask("POST", &sid, body).await.0, 200);
+    until(|| log.len() == 1).await;
+    assert_eq!(log.take(), ["1000"]);
 }
 
 async fn lists_of_rooms() {
