@@ -37,19 +37,19 @@ impl Socket {
         self.0.data.get()?.get()?.downcast().ok()
     }
 
-    /// Keeps a value with this socket, in place of the one before: a user, a session, whatever handlers need. It stays until the last
+    /// Keeps a value with this socket, in place of the one before, also if that was of another type: a user, a session, whatever handlers need. It stays until the last
     /// handle of the socket is dropped, and is there in disconnect handlers. A socket that is [recovered](Self::recovered) has what the
     /// one before it had.
     ///
     /// ```
     /// # use sio_driver::{Auth, ConnectError, Server, Socket, SocketData};
-    /// #[derive(Clone)]
+    /// #[derive(Clone, serde::Deserialize)]
     /// struct User { name: String }
     ///
     /// # fn setup(io: Server) {
     /// io.of("/")
-    ///     .use_(async |socket: Socket, Auth(name): Auth<String>| {
-    ///         socket.set_data(User { name });
+    ///     .use_(async |socket: Socket, Auth(user): Auth<User>| {
+    ///         socket.set_data(user);
     ///         Ok(())
     ///     })
     ///     .on("whoami", async |user: SocketData<User>| user.name.clone());

@@ -208,7 +208,8 @@ impl Namespace {
     }
 
     /// Adds a function that is told when a handler fails: arguments that did not parse, an error that it returned, or a panic, which
-    /// concerns that handler only. They are logged in any case. The client gets no acknowledgement.
+    /// concerns that handler only. They are logged in any case. The client gets no acknowledgement, unless
+    /// [`ack_errors`](Self::ack_errors) is set.
     pub fn on_error(&self, handler: impl Fn(&Socket, &Error) + Send + Sync + 'static) -> &Self {
         self.change(|handlers| handlers.table.on_error(handler))
     }
@@ -227,8 +228,8 @@ impl Namespace {
         self.change(|handlers| handlers.table.ack_errors(answer))
     }
 
-    /// Adds a function that is told of every event that is sent to a client of the namespace, also by a broadcast; not of
-    /// acknowledgements. It should be quick. While nobody asks, nothing is done for it; else each event is encoded once more.
+    /// Adds a function that is told of every event that is about to be sent to a client of the namespace, also by a broadcast,
+    /// and also if sending then fails; not of acknowledgements. It should be quick. While nobody asks, nothing is done for it; else each event is encoded once more.
     pub fn on_any_outgoing(&self, watcher: impl Fn(&Socket, &Payload) + Send + Sync + 'static) -> &Self {
         self.set_watched();
         self.change(|handlers| handlers.watchers.push(Arc::new(watcher)))
