@@ -1,6 +1,5 @@
 //! A small raw client: it sends the texts that it is told to, and shows what comes back. No rules of the protocol are in here, except
 //! that pings are answered.
-#![allow(dead_code, reason = "not every test program uses all of it")]
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,12 +7,9 @@ use std::time::Duration;
 
 use async_tungstenite::tokio::{TokioAdapter, client_async};
 use async_tungstenite::{WebSocketStream, tungstenite};
-use bytes::Bytes;
-use futures_util::{SinkExt as _, StreamExt as _};
-use http::Request;
-use http_body_util::{BodyExt as _, Full};
+use futures_util::StreamExt as _;
 use sio_tokio::{Server, ServerBuilder};
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::time::timeout;
 use tungstenite::Message;
 
@@ -72,32 +68,6 @@ pub(crate) struct Ws<S = DuplexStream> {
     pub(crate) sid: String,
 }
 
-/// A connection to the server, without a network.
-pub(crate) fn connection(io: &Server, buffer: usize) -> DuplexStream {
-    let (ours, theirs) = duplex(buffer);
-    let io = io.clone();
-    tokio::spawn(async move { io.serve_connection(theirs, None).await });
-    ours
-}
-
-impl Ws {
-    pub(crate) async fn open(io: &Server) -> Self {
-        Self::open_with(io, 64 << 10).await
-    }
-
-    /// `buffer`: so many bytes can be on the way in each direction.
-    pub(crate) async fn open_with(io: &Server, buffer: usize) -> Self {
-        Self::over(connection(io, buffer)).await
-    }
-
-    /// Connected to `/`.
-    pub(crate) async fn connect(io: &Server) -> Self {
-        let mut ws = Self::open(io).await;
-        ws.join("/").await;
-        ws
-    }
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin + Debug> Ws<S> {
     pub(crate) async fn over(stream: S) -> Self {
         let mut ws = Self { socket: websocket(stream, "").await, sid: String::new() };
@@ -108,14 +78,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug> Ws<S> {
 
     pub(crate) async fn send(&mut self, text: impl Into<String>) {
         self.socket.send(Message::text(text.into())).await.expect("the server takes it");
-    }
-
-    /// Several messages with one write.
-    pub(crate) async fn send_all(&mut self, texts: impl IntoIterator<Item = String>) {
-        for text in texts {
-            self.socket.feed(Message::text(text)).await.expect("the server takes it");
-        }
-        self.socket.flush().await.expect("the server takes it");
     }
 
     /// The next packet. Answers pings.
@@ -139,22 +101,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug> Ws<S> {
         }
     }
 
-    #[track_caller]
-    pub(crate) fn expect(&mut self, text: &str) -> impl Future<Output = ()> {
-        let place = std::panic::Location::caller();
-        let text = text.to_owned();
-        async move {
-            let got = self.recv().await;
-            assert_eq!(got, text, "at {place}");
-        }
-    }
-
-    /// Nothing comes for a while.
-    pub(crate) async fn expect_silence(&mut self) {
-        let silence = timeout(Duration::from_millis(200), self.socket.next()).await;
-        assert!(silence.is_err(), "got {silence:?}");
-    }
-
     /// Joins a namespace. Gives the socket's id.
     pub(crate) async fn join(&mut self, namespace: &str) -> String {
         let prefix = if namespace == "/" { String::new() } else { format!("{namespace},") };
@@ -170,13 +116,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Debug> Ws<S> {
         self.send(format!("427{event}")).await;
         let answer = self.recv().await;
         answer.strip_prefix("437").unwrap_or_else(|| panic!("acknowledged, not {answer}")).to_owned()
-    }
-
-    /// The server closes the connection.
-    pub(crate) async fn expect_end(&mut self) {
-        while let Some(message) = self.next().await {
-            assert!(message.is_text() || message.is_binary());
-        }
     }
 }
 
@@ -195,60 +134,4 @@ pub(crate) fn sid_of(packet: &str) -> String {
     let json = packet.find('{').map(|at| &packet[at..]).expect("JSON");
     let json: serde_json::Value = serde_json::from_str(json).expect("JSON");
     json["sid"].as_str().expect("a sid").to_owned()
-}
-
-/// A polling client that hands its requests over without a connection.
-#[derive(Debug, Clone)]
-pub(crate) struct Polling {
-    pub(crate) io: Server,
-    pub(crate) sid: String,
-}
-
-impl Polling {
-    pub(crate) async fn open(io: &Server) -> Self {
-        let mut client = Self { io: io.clone(), sid: String::new() };
-        let (status, open) = client.request("GET", "").await;
-        assert_eq!(status, 200, "{open}");
-        client.sid = sid_of(&open);
-        client
-    }
-
-    /// Connected to `/`.
-    pub(crate) async fn connect(io: &Server) -> Self {
-        let client = Self::open(io).await;
-        client.post("40").await;
-        assert!(client.get().await.starts_with("40{"));
-        client
-    }
-
-    pub(crate) async fn request(&self, method: &str, body: impl Into<Bytes>) -> (u16, String) {
-        let sid = if self.sid.is_empty() { String::new() } else { format!("&sid={}", self.sid) };
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("/socket.io/?EIO=4&transport=polling{sid}"))
-            .body(Full::new(body.into()))
-            .expect("a request");
-        let answer = timeout(PATIENCE, self.io.handle(request, None)).await.expect("an answer in time");
-        let status = answer.status().as_u16();
-        let body = answer.into_body().collect().await.expect("a body").to_bytes();
-        (status, String::from_utf8(body.to_vec()).expect("text"))
-    }
-
-    /// Packets of a poll, separated by spaces. Pings are answered.
-    pub(crate) async fn get(&self) -> String {
-        loop {
-            let (status, body) = self.request("GET", "").await;
-            assert_eq!(status, 200, "{body}");
-            if body != "2" {
-                return body.replace('\x1e', " ");
-            }
-            self.post("3").await;
-        }
-    }
-
-    /// Packets are separated by spaces.
-    pub(crate) async fn post(&self, packets: &str) {
-        let (status, body) = self.request("POST", packets.replace(' ', "\x1e")).await;
-        assert_eq!((status, body.as_str()), (200, "ok"));
-    }
 }
