@@ -47,6 +47,12 @@ fn server() -> Server {
                 _ => Ok(()),
             }
         })
+        .generate_id(async |request: Arc<RequestHead>| {
+            if request.query_param("noid").is_some() {
+                return Err("no id".into());
+            }
+            Ok(request.query_param("node").unwrap_or_default().into_owned())
+        })
         .on_initial_headers(|headers, _| {
             headers.insert("x-initial", http::HeaderValue::from_static("1"));
         })
@@ -166,6 +172,7 @@ fn the_same_answers() {
         ("GET", format!("{HANDSHAKE}&silent"), ""),
         ("GET", format!("{HANDSHAKE}&forbidden=1").replace("EIO=4", "EIO=3"), ""),
         ("GET", HANDSHAKE.replace("EIO=4", "EIO=3"), friend),
+        ("GET", format!("{HANDSHAKE}&noid=1"), ""),
         ("POST", format!("{HANDSHAKE}&forbidden=1"), ""),
         ("GET", format!("{HANDSHAKE}&forbidden=1&sid=x"), ""),
         ("GET", "/socket.io/?EIO=4&transport=x&forbidden=1".to_owned(), ""),
@@ -184,7 +191,7 @@ fn the_same_answers() {
         }
         let errors = [ours, reference].map(|addr| Ws::joined(addr, "/").0.ask("errors", ""));
         assert_eq!(errors[0], errors[1]);
-        assert_eq!(errors[0].as_array().map(Vec::len), Some(7), "{errors:?}");
+        assert_eq!(errors[0].as_array().map(Vec::len), Some(8), "{errors:?}");
 
         // Later answers.
         for addr in [ours, reference] {
@@ -264,7 +271,7 @@ fn the_official_client() {
                     let args = ["--test-reporter=tap", "http/client.test.js"];
                     let output = node::run(&args, &env, Duration::from_secs(120));
                     println!("{output}");
-                    assert!(output.contains("# pass 17"), "{output}");
+                    assert!(output.contains("# pass 18"), "{output}");
                 });
             }
         });
