@@ -40,6 +40,11 @@ fn socket_packet() {
 }
 
 #[test]
+fn msgpack_packet() {
+    replay("msgpack_packet", fuzzing::msgpack_packet);
+}
+
+#[test]
 fn payload_data() {
     replay("payload_data", fuzzing::payload_data);
 }

@@ -151,6 +151,36 @@ fn check_packet(packet: socket::Packet, most: usize) {
     assert_eq!(result, Ok(Some(packet)));
 }
 
+/// A message of the MessagePack parser: it keeps the limits, and what decodes is the same after a round trip.
+#[cfg(feature = "msgpack")]
+pub fn msgpack_packet(bytes: &[u8]) {
+    use socket::Parser;
+
+    const ATTACHMENTS: usize = 3;
+    const BYTES: usize = 1000;
+    let decode = |message, max_attachments, max_packet_bytes| {
+        let limits = socket::Limits { max_attachments, max_packet_bytes };
+        socket::Msgpack.decoder(limits).decode(message)
+    };
+    let again = |packet: &socket::Packet| {
+        let frame = socket::Msgpack.encode(packet).expect("what was read can be written").into_parts().0;
+        let Frame::Binary(bytes) = frame else { panic!("text") };
+        decode(Message::Binary(bytes), usize::MAX, usize::MAX).map(|packet| packet.expect("one message"))
+    };
+    let Ok(Some(packet)) = decode(Message::Binary(Bytes::copy_from_slice(bytes)), ATTACHMENTS, BYTES) else {
+        return;
+    };
+    let attachments = packet.attachments().map(|attachments| attachments.as_slice()).unwrap_or_default();
+    assert!(attachments.len() <= ATTACHMENTS);
+    let size: usize = packet.data().map_or(0, str::len) + attachments.iter().map(Bytes::len).sum::<usize>();
+    assert!(size <= BYTES, "more is given than is allowed");
+    check_packet(packet.clone(), ATTACHMENTS);
+    // Objects that look like placeholders beside an attachment become that attachment, and stay it.
+    let second = again(&packet).expect("what was written can be read");
+    assert!(second == packet || !attachments.is_empty(), "{packet:?} {second:?}");
+    assert_eq!(again(&second).as_ref(), Ok(&second));
+}
+
 /// The content of an event, read as several types. The first byte says how many attachments there are.
 pub fn payload_data(bytes: &[u8]) {
     let Some((count, rest)) = bytes.split_first() else { return };

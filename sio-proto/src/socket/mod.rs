@@ -5,6 +5,8 @@ mod conn;
 mod control;
 mod encode;
 mod legacy;
+#[cfg(feature = "msgpack")]
+mod msgpack;
 mod packet;
 mod parser;
 pub mod payload;
@@ -16,6 +18,8 @@ pub use client::{
 pub use conn::{AckError, ConnConfig, ConnEvent, DisconnectReason, PeerError, ServerConn, Slot};
 pub use control::ConnectError;
 pub use encode::{EncodeError, Encoder};
+#[cfg(feature = "msgpack")]
+pub use msgpack::Msgpack;
 pub use packet::{Decoder, Packet, PacketError, is_reserved};
 pub use parser::{Codec, Decode, Limits, Parser, ParserError};
 pub use payload::{Args, Payload};

@@ -380,7 +380,7 @@ impl Write for Escaped<'_> {
     }
 }
 
-fn escape(text: &str, out: &mut Vec<u8>) {
+pub(in crate::socket) fn escape(text: &str, out: &mut Vec<u8>) {
     const HEX: [u8; 16] = *b"0123456789abcdef";
 
     let mut rest = text.as_bytes();

@@ -44,6 +44,8 @@ use serde::de::{Deserialize, IgnoredAny, SeqAccess, Visitor};
 
 pub use self::de::DecodeError;
 pub use self::json::EncodeError;
+#[cfg(feature = "msgpack")]
+pub(in crate::socket) use self::json::escape;
 pub use self::ser::{Args, ArgsWriter, encode_ack, encode_event};
 use crate::Str;
 
