@@ -238,7 +238,7 @@ impl Server {
         let channel = self.channels.insert(ConnId::default());
         let config = self.config.engine.clone();
         let engine = ServerSession::with_dialect(config, sid, transport, dialect, channel_id(channel), now);
-        let socket = ServerConn::with_revision(self.config.socket, dialect.revision, now);
+        let socket = ServerConn::with_revision(&self.config.socket, dialect.revision, now);
         let id = self.conns.insert(Conn::new(engine, socket));
         self.channels[channel] = id;
         self.sids.insert(sid, id);
