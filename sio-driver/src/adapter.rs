@@ -94,12 +94,15 @@ macro_rules! handles {
 
 /// What applications use, which the crates of the runtimes re-export; their own `Server` and `Client` come beside it.
 pub mod api {
+    #[cfg(feature = "msgpack")]
+    #[doc(no_inline)]
+    pub use crate::Msgpack;
     #[doc(no_inline)]
     pub use crate::{
         Ack, AckError, AckResponse, Args, Asks, Attempt, Auth, Body, BroadcastWithAck, BufferOverflow,
         ClientBuilder, ClientSocket, CloseReason, ConnectError, ConnectionError, ConnectionStateRecovery,
         Context, Cookie, Cors, Data, DecodeError, Delivery, DisconnectReason, EmitError, EmitWithAck, Emits,
-        EncodeError, Error, Event, EventHandler, EventName, Events, FromContext, Handler, Handshake,
+        EncodeError, Error, Event, EventHandler, EventName, Events, Flags, FromContext, Handler, Handshake,
         Incoming, IntoReply, IntoRooms, Middleware, Namespace, NamespaceRequest, NoAck, Operator, Overflow,
         Packet, PacketError, ParentNamespace, Parser, Payload, Peer, RefusedRequest, Rejection, RequestHead,
         Room, SameSite, Secure, ServerBuilder, Socket, SocketBuilder, SocketData, SocketId, State, Str,

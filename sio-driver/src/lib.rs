@@ -96,6 +96,8 @@ mod websocket;
 /// What a [`Parser`] is made of, and those that there are.
 pub mod parser {
     pub use sio_proto::engine::{Encoded, Message};
+    #[cfg(feature = "msgpack")]
+    pub use sio_proto::socket::Msgpack;
     pub use sio_proto::socket::payload::Attachments;
     pub use sio_proto::socket::{Decode, Limits, Packet, PacketError, Parser, ParserError};
 }
@@ -115,14 +117,17 @@ pub use handlers::{
 pub use io::Io;
 pub use runtime::{BoxFuture, Runtime, Timer};
 pub use server::{
-    AckResponse, Auth, Body, BroadcastWithAck, Handshake, IntoRooms, Middleware, Namespace, NamespaceRequest,
-    Operator, ParentNamespace, Server, ServerBuilder, Socket, SocketData, serve, serve_connection,
+    AckResponse, Auth, Body, BroadcastWithAck, Flags, Handshake, IntoRooms, Middleware, Namespace,
+    NamespaceRequest, Operator, ParentNamespace, Server, ServerBuilder, Socket, SocketData, serve,
+    serve_connection,
 };
 pub use server::{RefusedRequest, RequestHead, Secure};
 pub use sio_proto::engine::{CloseReason, Cors, Overflow, Transport, TransportError};
 pub use sio_proto::engine::{Cookie, SameSite};
 pub use sio_proto::hub::Room;
 pub use sio_proto::server::{ConnectionStateRecovery, Delivery};
+#[cfg(feature = "msgpack")]
+pub use sio_proto::socket::Msgpack;
 pub use sio_proto::socket::payload::DecodeError;
 pub use sio_proto::socket::{
     Args, BufferOverflow, ConnectError, ConnectionError, DisconnectReason, EncodeError, PacketError, Parser,

@@ -217,6 +217,12 @@ impl ClientSocket {
         Volatile(self)
     }
 
+    /// Nothing: what a client sends is never compressed, as polls of the JavaScript client are not. There for code that is brought over.
+    #[must_use]
+    pub const fn compress(&self, _compress: bool) -> &Self {
+        self
+    }
+
     /// Sends a packet that [`EmitError::Full`] gave back.
     ///
     /// # Errors

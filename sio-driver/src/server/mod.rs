@@ -7,6 +7,7 @@ mod data;
 mod dispatch;
 mod dynamic;
 mod extract;
+mod flags;
 mod front;
 mod handshake;
 mod host;
@@ -51,6 +52,7 @@ pub use builder::ServerBuilder;
 pub use data::SocketData;
 pub use dynamic::{NamespaceRequest, ParentNamespace};
 pub use extract::Auth;
+pub use flags::Flags;
 pub use front::{RefusedRequest, RequestHead, Secure};
 pub use handshake::Handshake;
 pub use http::Body;
@@ -293,6 +295,11 @@ impl Server {
     /// Everyone in `/` who is not in a room.
     pub fn except(&self, room: impl IntoRooms) -> Operator {
         self.of("/").except(room)
+    }
+
+    /// Everyone in `/`; `false`: polling answers in which the event is are not compressed. See [`Operator::compress`].
+    pub fn compress(&self, compress: bool) -> Operator {
+        self.of("/").compress(compress)
     }
 
     /// How many connections there are, of whatever namespaces.

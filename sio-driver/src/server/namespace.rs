@@ -276,6 +276,11 @@ impl Namespace {
         self.everyone().except(room)
     }
 
+    /// Everyone; `false`: polling answers in which the event is are not compressed. See [`Operator::compress`].
+    pub fn compress(&self, compress: bool) -> Operator {
+        self.everyone().compress(compress)
+    }
+
     /// How many clients are connected to the namespace.
     #[must_use]
     pub fn len(&self) -> usize {

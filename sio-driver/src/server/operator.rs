@@ -27,12 +27,13 @@ pub struct Operator {
     namespace: Namespace,
     scope: Scope,
     volatile: bool,
+    compress: bool,
     timeout: Duration,
 }
 
 impl Operator {
     pub(crate) fn new(namespace: Namespace, scope: Scope) -> Self {
-        Self { namespace, scope, volatile: false, timeout: Duration::from_secs(5) }
+        Self { namespace, scope, volatile: false, compress: true, timeout: Duration::from_secs(5) }
     }
 
     /// Those in this room, or in one of these rooms, too.
@@ -64,6 +65,13 @@ impl Operator {
         self
     }
 
+    /// Whether answers to polls in which the event is may be compressed. Default: yes, if they are large enough for
+    /// [`http_compression`](crate::ServerBuilder::http_compression). WebSocket messages are never compressed.
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.compress = compress;
+        self
+    }
+
     /// Sends an event to all of them; encoded once. Arguments are those of [`Socket::emit`](crate::Socket::emit).
     ///
     /// The result counts clients. One that reads too slowly is disconnected or skipped, as
@@ -74,6 +82,7 @@ impl Operator {
     pub fn emit<A: Args + ?Sized>(&self, event: impl Emits<A>, args: &A) -> Result<Delivery, EmitError> {
         let event = event.as_name();
         let (packet, offset) = self.namespace.encode_event(event, args, !self.volatile)?;
+        let packet = packet.compress(self.compress);
         self.namespace.watch(&self.scope, event, args);
         let broadcast = Broadcast { packet, volatile: self.volatile, ack: None, offset };
         Ok(self.apply(&Op::Broadcast(broadcast)))
@@ -93,7 +102,7 @@ impl Operator {
         self.namespace.watch(&self.scope, event.as_name(), args);
         BroadcastWithAck {
             operator: self.clone(),
-            packet: packet.map(|packet| (id, packet)).map_err(EmitError::from),
+            packet: packet.map(|packet| (id, packet.compress(self.compress))).map_err(EmitError::from),
             timeout: self.timeout,
             answer: PhantomData,
         }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
@@ -11,7 +10,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use sio_proto::engine::{Encoded, Revision, Transport};
 use sio_proto::hub::{Room, Scope, SocketKey};
-use sio_proto::socket::{Args, Codec, DisconnectReason, Payload};
+use sio_proto::socket::{Args, Codec, DisconnectReason, EncodeError, Payload};
 use sio_proto::{SocketId, Str};
 
 use crate::ack::{Answers, EmitWithAck};
@@ -20,6 +19,7 @@ use crate::error::{EmitError, Error, Packet};
 use crate::handlers::{Asks, Emits, EventHandler, EventName, Handler, Live, Peer, States, Table};
 use crate::server::acks::{ClientAnswer, Slot};
 use crate::server::data::DataCell;
+use crate::server::flags::Flags;
 use crate::server::middleware::ErasedMiddleware;
 use crate::server::namespace::Handlers;
 use crate::server::outgoing::Watcher;
@@ -185,10 +185,18 @@ impl Socket {
     /// # Errors
     /// [`EmitError::Full`] if the client reads too slowly, and the others of [`EmitError`].
     pub fn emit<A: Args + ?Sized>(&self, event: impl Emits<A>, args: &A) -> Result<(), EmitError> {
-        let event = event.as_name();
+        self.emit_as(event.as_name(), args, Flags::new(self))
+    }
+
+    pub(super) fn emit_as<A: Args + ?Sized>(
+        &self,
+        event: &str,
+        args: &A,
+        flags: Flags<'_>,
+    ) -> Result<(), EmitError> {
         let (encoded, offset) = self.0.namespace.encode_event(event, args, true)?;
         self.watch(event, args);
-        self.send_packet(Packet { encoded, ack: None, offset })
+        self.send_packet(Packet { encoded: flags.apply(encoded), ack: None, offset })
     }
 
     /// As [`emit`](Self::emit), but waits for room instead of giving the event back.
@@ -196,7 +204,10 @@ impl Socket {
     /// # Errors
     /// Those of `emit`, without `Full`.
     pub async fn emit_wait<A: Args + ?Sized>(&self, event: impl Emits<A>, args: &A) -> Result<(), EmitError> {
-        let mut result = self.emit(event, args);
+        self.wait_to_send(self.emit(event, args)).await
+    }
+
+    pub(super) async fn wait_to_send(&self, mut result: Result<(), EmitError>) -> Result<(), EmitError> {
         while let Err(EmitError::Full(packet)) = result {
             self.ready().await;
             result = self.send_packet(packet);
@@ -210,17 +221,30 @@ impl Socket {
     /// let answer: String = socket.emit_with_ack("question", "?").timeout(Duration::from_secs(5)).await?;
     /// ```
     pub fn emit_with_ack<T, A: Args + ?Sized>(&self, event: impl Asks<A, T>, args: &A) -> EmitWithAck<T> {
-        let id = self.0.namespace.next_ack_id();
-        let packet = encode(self.0.namespace.codec(), |encoder| {
-            encoder.event(self.0.namespace.name(), Some(id), event.as_name(), args)
-        });
-        self.watch(event.as_name(), args);
-        EmitWithAck {
-            socket: self.clone(),
-            packet: packet.map(|packet| (id, packet)).map_err(EmitError::from),
-            timeout: None,
-            answer: PhantomData,
-        }
+        Flags::new(self).emit_with_ack(event, args)
+    }
+
+    pub(super) fn encode_with_ack<A: Args + ?Sized>(
+        &self,
+        event: &str,
+        args: &A,
+        flags: Flags<'_>,
+    ) -> Result<(u64, Encoded), EncodeError> {
+        let namespace = &self.0.namespace;
+        let id = namespace.next_ack_id();
+        let packet =
+            encode(namespace.codec(), |encoder| encoder.event(namespace.name(), Some(id), event, args));
+        self.watch(event, args);
+        Ok((id, flags.apply(packet?)))
+    }
+
+    /// For an event that is not to be compressed (`false`): no answer to a poll in which it is will be. WebSocket messages never are.
+    ///
+    /// ```ignore
+    /// socket.compress(false).emit("token", &secret)?;
+    /// ```
+    pub const fn compress(&self, compress: bool) -> Flags<'_> {
+        Flags::new(self).compress(compress)
     }
 
     pub(crate) fn send_with_ack(

@@ -5,6 +5,7 @@ use alloc::string::String;
 use core::fmt;
 
 use bytes::Bytes;
+use rmp::Marker;
 use rmp::encode::{
     ByteBuf, write_array_len, write_bin, write_bool, write_f64, write_map_len, write_nil, write_sint,
     write_str, write_uint,
@@ -80,15 +81,15 @@ impl Write<'_> {
 
     /// Puts the header of a container in the place of the byte at `start`. It is written last because JSON does not say how many
     /// items follow.
-    fn header<E: Error>(
+    fn header<E: Error, F: fmt::Debug>(
         &mut self,
         start: usize,
         len: usize,
-        write: impl Fn(&mut ByteBuf, u32),
+        write: impl Fn(&mut ByteBuf, u32) -> Result<Marker, F>,
     ) -> Result<(), E> {
         let len = fits(len).map_err(E::custom)?;
         let end = self.out.as_slice().len();
-        write(self.out, len);
+        write(self.out, len).map_err(|cause| E::custom(error(cause)))?;
         let bytes = self.out.as_mut_vec();
         let mut header = [0; 5];
         let size = bytes.len() - end;
@@ -155,7 +156,7 @@ impl<'de> Visitor<'de> for Write<'_> {
         while items.next_element_seed(self.again())?.is_some() {
             len += 1;
         }
-        self.header(start, len, |out, len| drop(write_array_len(out, len)))?;
+        self.header(start, len, write_array_len)?;
         Ok(Seen::Other)
     }
 
@@ -187,7 +188,7 @@ impl<'de> Visitor<'de> for Write<'_> {
             write_bin(self.out, bytes).map_err(|cause| A::Error::custom(error(cause)))?;
             return Ok(Seen::Other);
         }
-        self.header(start, len, |out, len| drop(write_map_len(out, len)))?;
+        self.header(start, len, write_map_len)?;
         Ok(Seen::Other)
     }
 }
