@@ -223,6 +223,7 @@ async function start(port) {
     serveClient: false,
     ...(CONFIG.recovery ? { connectionStateRecovery: {} } : {}),
     allowEIO3: CONFIG.allowEIO3,
+    ...(CONFIG.msgpack ? { parser: require("socket.io-msgpack-parser") } : {}),
     ...(CONFIG.corsOrigin ? { cors: { origin: CONFIG.corsOrigin, credentials: true } } : {}),
   });
   application(io);

@@ -56,7 +56,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sio_driver::{
     Ack, AckError, Auth, ConnectError, ConnectionStateRecovery, Cors, Data, DisconnectReason, Error, Event,
-    Namespace, NamespaceRequest, Payload, Server, Socket, State,
+    Msgpack, Namespace, NamespaceRequest, Payload, Server, Socket, State,
 };
 use tokio::{sync::oneshot, time::timeout};
 
@@ -138,6 +138,9 @@ fn server(config: &Config) -> Server {
     }
     if config.recovery {
         builder = builder.connection_state_recovery(ConnectionStateRecovery::new());
+    }
+    if config.msgpack {
+        builder = builder.parser(Msgpack);
     }
     let io = builder.build();
 

@@ -46,6 +46,7 @@ macro_rules! on {
             interop::node_client_tests!(super::ours());
             // Where the reference recovers nothing, or too much.
             interop::node_client_tests!(super::ours(), Recovery: recovery_beyond);
+            interop::node_client_tests!(super::ours(), MsgpackEio3: msgpack_beyond);
         }
 
         mod raw_http {

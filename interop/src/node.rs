@@ -220,6 +220,8 @@ macro_rules! node_client_tests {
         $crate::node_client_tests! { $kind, Eio3: v2_client v2_mixed v2_raw }
         $crate::node_client_tests! { $kind, Eio3Quick: v2_heartbeat }
         $crate::node_client_tests! { $kind, Default: v2_refused }
+        $crate::node_client_tests! { $kind, Msgpack: msgpack }
+        $crate::node_client_tests! { $kind, MsgpackRecovery: msgpack_recovery }
     };
     ($kind:expr, $profile:ident: $($topic:ident)*) => {$(
         #[test]

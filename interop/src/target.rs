@@ -35,6 +35,8 @@ pub struct Config {
     pub recovery: bool,
     /// Whether clients of Socket.IO 2 are served, and JSONP.
     pub allow_eio3: bool,
+    /// Packets are MessagePack.
+    pub msgpack: bool,
 }
 
 impl Default for Config {
@@ -48,6 +50,7 @@ impl Default for Config {
             cors_origin: None,
             recovery: false,
             allow_eio3: false,
+            msgpack: false,
         }
     }
 }
@@ -67,6 +70,12 @@ pub enum Profile {
     Eio3,
     /// The same, with heartbeats within a second.
     Eio3Quick,
+    /// MessagePack.
+    Msgpack,
+    /// MessagePack, with connection state recovery.
+    MsgpackRecovery,
+    /// MessagePack, also for clients of Socket.IO 2.
+    MsgpackEio3,
 }
 
 impl Profile {
@@ -88,6 +97,9 @@ impl Profile {
             Self::Eio3Quick => Config { allow_eio3: true, ..Self::Quick.config() },
             Self::Cors => Config { cors_origin: Some("http://friend.example"), ..config },
             Self::Recovery => Config { recovery: true, ..config },
+            Self::Msgpack => Config { msgpack: true, ..config },
+            Self::MsgpackRecovery => Config { msgpack: true, ..Self::Recovery.config() },
+            Self::MsgpackEio3 => Config { msgpack: true, ..Self::Eio3.config() },
         }
     }
 }
@@ -169,6 +181,7 @@ impl Target {
             "corsOrigin": config.cors_origin,
             "recovery": config.recovery,
             "allowEIO3": config.allow_eio3,
+            "msgpack": config.msgpack,
         });
         let child = Command::new(node::node())
             .arg("reference-server.js")

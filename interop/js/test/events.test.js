@@ -2,7 +2,7 @@
 "use strict";
 
 const assert = require("node:assert/strict");
-const { ask, client, collect, connected, it, next, overEach, ready, until } = require("./helpers.js");
+const { MSGPACK, ask, client, collect, connected, it, itInJson, next, overEach, ready, until } = require("./helpers.js");
 
 const SHAPES = {
   "no argument": [],
@@ -11,7 +11,7 @@ const SHAPES = {
   "zero": [0],
   "a negative number": [-17],
   "a fraction": [0.1, -2.5e-7],
-  "a large number": [1e21, 9007199254740991, -9007199254740991],
+  "a large number": [...(MSGPACK ? [] : [1e21]), 9007199254740991, -9007199254740991],
   "an empty string": [""],
   "a string": ["hello"],
   "quotes, backslashes and control characters": ['"\\/\b\f\n\r\t\u0000\u001f\u007f'],
@@ -37,7 +37,7 @@ overEach((options) => {
     });
   }
 
-  it("a value that JSON cannot hold arrives as the encoder writes it", async () => {
+  itInJson("a value that JSON cannot hold arrives as the encoder writes it", async () => {
     const socket = await ready("/", options);
     const heard = next(socket, "echo");
     const when = new Date(0);
@@ -45,7 +45,7 @@ overEach((options) => {
     assert.deepEqual(await heard, [null, null, when.toISOString(), { at: when.toISOString(), list: [null] }]);
   });
 
-  it("own keys of the name __proto__ stay data", async () => {
+  itInJson("own keys of the name __proto__ stay data", async () => {
     const socket = await ready("/", options);
     const heard = next(socket, "echo");
     socket.emit("echo", JSON.parse('{"__proto__":{"polluted":true},"plain":1}'));
@@ -80,7 +80,7 @@ overEach((options) => {
     assert.deepEqual(heard, Array.from({ length: 100 }, (_, i) => i));
   });
 
-  it("a string close to the limit of a message arrives whole", async () => {
+  itInJson("a string close to the limit of a message arrives whole", async () => {
     const socket = await ready("/", options);
     const text = "ab€".repeat(199_000); // 995,000 bytes
     const heard = next(socket, "echo");

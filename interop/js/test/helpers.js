@@ -10,17 +10,21 @@ if (!URL) throw new Error("SIO_URL must name the server, for example http://127.
 
 const LIMIT = Number(process.env.SIO_STEP_TIMEOUT || 5000);
 
+// With SIO_PARSER=msgpack the same tests speak MessagePack.
+const MSGPACK = process.env.SIO_PARSER === "msgpack";
+const PARSER = MSGPACK ? { parser: require("socket.io-msgpack-parser") } : {};
+
 const TRANSPORTS = {
-  polling: { transports: ["polling"] },
-  websocket: { transports: ["websocket"] },
-  upgrade: { transports: ["polling", "websocket"] },
+  polling: { transports: ["polling"], ...PARSER },
+  websocket: { transports: ["websocket"], ...PARSER },
+  upgrade: { transports: ["polling", "websocket"], ...PARSER },
 };
 
 const open = new Set();
 
 // A socket on a connection of its own, closed after the test. It does not come back by itself unless asked to.
 function client(namespace = "/", options = {}) {
-  const socket = io(URL + encodeURI(namespace), { forceNew: true, reconnection: false, ...options });
+  const socket = io(URL + encodeURI(namespace), { forceNew: true, reconnection: false, ...PARSER, ...options });
   open.add(socket);
   return socket;
 }
@@ -110,6 +114,9 @@ function it(title, body, ms = 4 * LIMIT) {
   test(title, { timeout: ms }, body);
 }
 
+// One of what the JavaScript implementation of MessagePack does in another way.
+const itInJson = MSGPACK ? () => {} : it;
+
 // Sends "stop" or "start" to whoever runs the server.
 function control(command) {
   const [host, port] = process.env.SIO_CONTROL.split(":");
@@ -129,5 +136,6 @@ function control(command) {
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 module.exports = {
-  LIMIT, TRANSPORTS, URL, ask, client, closeAll, collect, connected, control, it, next, overEach, ready, sleep, until, within,
+  LIMIT, MSGPACK, TRANSPORTS, URL, ask, client, closeAll, collect, connected, control, it, itInJson, next, overEach, ready, sleep,
+  until, within,
 };
