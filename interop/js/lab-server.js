@@ -134,6 +134,11 @@ async function launch(lab, options) {
       socket.on("pair", (value, ack) => ack(value, "second"));
       socket.on("three", (ack) => ack(1, "two", { three: [3] }));
       socket.on("nothing", (ack) => ack());
+      // Only MessagePack tells these from what JSON makes of them.
+      socket.on("javascript", (ack) => {
+        const at = new Date(1785499445678);
+        ack(at, undefined, new Uint8Array([1, 2, 3]).buffer, { at, gone: undefined, list: [NaN] });
+      });
       socket.on("silent", () => {});
       socket.on("late", (value, ms, ack) => setTimeout(() => ack(value), ms));
       socket.on("describe", (...args) => {
@@ -315,6 +320,7 @@ async function launch(lab, options) {
     maxHttpBufferSize: OPTIONS.maxHttpBufferSize,
     serveClient: false,
     ...(OPTIONS.recovery ? { connectionStateRecovery: {} } : {}),
+    ...(OPTIONS.msgpack ? { parser: require("socket.io-msgpack-parser") } : {}),
   });
   application();
   if (OPTIONS.cookies) {

@@ -8,13 +8,13 @@ use core::{
 
 use crate::{
     adapter::Adapter,
-    lab::{Lab, Options, Side},
+    lab::{Lab, Options, Side, speaks_msgpack},
     proxy::Proxy,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sio_driver::{
-    Attempt, Client, ClientBuilder, ClientSocket, ConnectionError, Data, DisconnectReason, Transport,
+    Attempt, Client, ClientBuilder, ClientSocket, ConnectionError, Data, DisconnectReason, Msgpack, Transport,
 };
 use tokio::{
     sync::{OnceCell, mpsc},
@@ -44,6 +44,7 @@ impl Way {
             .client(url)
             .reconnection_delay(Duration::from_millis(20))
             .reconnection_delay_max(Duration::from_millis(100));
+        let builder = if speaks_msgpack() { builder.parser(Msgpack) } else { builder };
         match self {
             Self::Polling => builder.transports([Transport::Polling]),
             Self::WebSocket => builder.transports([Transport::WebSocket]),
@@ -101,9 +102,8 @@ pub(crate) async fn ask<T: DeserializeOwned + 'static>(
 
 /// One server for all tests that do it no harm.
 pub(crate) async fn shared(side: Side) -> &'static Lab {
-    static NODE: OnceCell<Lab> = OnceCell::const_new();
-    static OURS: OnceCell<Lab> = OnceCell::const_new();
-    let cell = if side == Side::Node { &NODE } else { &OURS };
+    static LABS: [OnceCell<Lab>; 4] = [const { OnceCell::const_new() }; 4];
+    let cell = &LABS[usize::from(side == Side::Node) + 2 * usize::from(speaks_msgpack())];
     cell.get_or_init(|| Lab::start(side, Options::default())).await
 }
 

@@ -8,6 +8,7 @@ mod common;
 mod events;
 mod limits;
 mod long_run;
+mod msgpack;
 mod namespaces;
 mod proxies;
 mod reconnection;
@@ -153,6 +154,13 @@ tests! {
         everywhere: ;
         on_node: ;
         once: cut_by_the_server cut_while_polling cut_on_websocket cut_while_upgrading;
+    }
+    msgpack {
+        everywhere: echoes keeps_order reaches_rooms answers answers_the_server binary_there_and_back binary_comes_by_event
+            binary_is_what_the_server_sees binary_answers_questions namespaces_refuse namespaces_share_a_connection
+            namespaces_ask_again_for_auth recovers knows_offsets is_sent_away numbers_are_exact;
+        on_node: dates_are_text;
+        once: the_other_side_must_speak_it;
     }
     namespaces {
         everywhere: refuse accept_later share_a_connection ask_again_for_auth;

@@ -15,8 +15,8 @@ use futures_rustls::TlsAcceptor;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sio_driver::{
-    Ack, AckError, Auth, ConnectError, ConnectionStateRecovery, Data, DisconnectReason, Error, Namespace,
-    Operator, Payload, Server, Socket, State, Transport,
+    Ack, AckError, Auth, ConnectError, ConnectionStateRecovery, Data, DisconnectReason, Error, Msgpack,
+    Namespace, Operator, Payload, Server, Socket, State, Transport,
 };
 use tokio::sync::watch;
 
@@ -248,6 +248,7 @@ fn server(options: &Options, lab: Lab) -> Server {
     } else {
         builder
     };
+    let builder = if options.msgpack { builder.parser(Msgpack) } else { builder };
     let io = builder.build();
 
     let root = io.of("/");

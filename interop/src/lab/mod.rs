@@ -14,6 +14,7 @@
 //! | | `pair` | a value | the value, `"second"` |
 //! | | `three` | none | `1`, `"two"`, `{three: [3]}` |
 //! | | `nothing` | none | no values |
+//! | | `javascript` (node) | none | a date, `undefined`, an `ArrayBuffer`, and an object of such |
 //! | | `silent` | any | never |
 //! | | `late` | value, ms | the value, after so long |
 //! | | `describe` | up to four | a list of the arguments, bytes by [`digest`] |
@@ -122,6 +123,8 @@ pub struct Options {
     pub requests: bool,
     /// With TLS.
     pub tls: Option<ServerTls>,
+    /// Packets are MessagePack. Default: in the tests about it.
+    pub msgpack: bool,
 }
 
 impl Default for Options {
@@ -140,8 +143,19 @@ impl Default for Options {
             cookies: false,
             requests: false,
             tls: None,
+            msgpack: speaks_msgpack(),
         }
     }
+}
+
+tokio::task_local! {
+    /// Set while a test is about MessagePack.
+    pub(crate) static MSGPACK: ();
+}
+
+/// Whether clients and servers of this test speak MessagePack.
+pub(crate) fn speaks_msgpack() -> bool {
+    MSGPACK.try_with(|()| ()).is_ok()
 }
 
 fn millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
