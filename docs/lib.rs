@@ -8,6 +8,8 @@ pub mod client {}
 pub mod from_javascript {}
 #[doc = include_str!("from-socketioxide.md")]
 pub mod from_socketioxide {}
+#[doc = include_str!("parsers.md")]
+pub mod parsers {}
 #[doc = include_str!("sans-io.md")]
 pub mod sans_io {}
 #[doc = include_str!("deployment.md")]

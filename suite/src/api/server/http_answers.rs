@@ -17,6 +17,7 @@ pub(super) const CASES: &[Case] = list![
     nothing_of_a_request_breaks_out_of_a_header,
     cross_origin_headers_of_every_answer,
     b56_large_answers_to_polls_are_packed,
+    b56_one_packet_that_must_not_be_packed_is_enough,
     packed_bodies_are_not_taken,
     the_client_is_served,
     a_directory_without_the_client,
@@ -159,6 +160,55 @@ async fn b56_large_answers_to_polls_are_packed() {
     assert_eq!(poll(&builder().http_compression(None).build(), 2000, "gzip").await, None);
     assert_eq!(poll(&builder().http_compression(100).build(), 200, "gzip").await.as_deref(), Some("gzip"));
     assert_eq!(poll(&builder().http_compression(0).build(), 0, "gzip").await.as_deref(), Some("gzip"));
+}
+
+async fn b56_one_packet_that_must_not_be_packed_is_enough() {
+    let io = builder().build();
+    let large = "x".repeat(2000);
+    let socket = Arc::new(std::sync::OnceLock::new());
+    let found = socket.clone();
+    io.of("/").on_connect(move |socket: Socket| {
+        found.get_or_init(|| socket);
+        async {}
+    });
+    let session = Polling::connect(&io).await;
+    settle().await;
+    let socket: &Socket = socket.get().unwrap();
+    let packed = async || {
+        let request =
+            Request::get(format!("{POLLING}&sid={}", session.sid)).header("accept-encoding", "gzip");
+        !send(&io, request).await.header("content-encoding").is_empty()
+    };
+    socket.emit("e", &large).unwrap();
+    assert!(packed().await);
+    socket.compress(false).emit("e", &large).unwrap();
+    assert!(!packed().await);
+    socket.compress(false).compress(true).emit("e", &large).unwrap();
+    assert!(packed().await);
+    for _ in 0..2 {
+        socket.emit("e", &large).unwrap();
+        socket.compress(false).emit("small", &()).unwrap();
+        socket.emit("e", &large).unwrap();
+        assert!(!packed().await, "one is enough");
+    }
+    socket.compress(false).emit_wait("e", &large).await.unwrap();
+    assert!(!packed().await);
+    drop(socket.compress(false).emit_with_ack::<(), _>("e", &large).send());
+    assert!(!packed().await);
+    let id = socket.id().to_string();
+    for broadcast in [io.to(id.as_str()), io.of("/").everyone(), io.to("nobody").to(id.as_str())] {
+        broadcast.clone().emit("e", &large).unwrap();
+        assert!(packed().await);
+        broadcast.compress(false).emit("e", &large).unwrap();
+        assert!(!packed().await);
+    }
+    io.compress(false).emit("e", &large).unwrap();
+    assert!(!packed().await);
+    io.of("/").compress(false).emit("e", &large).unwrap();
+    assert!(!packed().await);
+    socket.compress(false).broadcast().emit("e", &large).unwrap();
+    io.emit("e", &large).unwrap();
+    assert!(packed().await, "the other was for others");
 }
 
 /// What comes packed is not unpacked: there is nothing to blow up.

@@ -12,6 +12,7 @@ mod http_answers;
 mod log;
 mod order;
 mod panics;
+mod parsers;
 mod pressure;
 mod recovery;
 mod rooms;
@@ -34,6 +35,7 @@ pub(super) const CASES: &[&[Case]] = &[
     log::CASES,
     order::CASES,
     panics::CASES,
+    parsers::CASES,
     pressure::CASES,
     recovery::CASES,
     rooms::CASES,
