@@ -256,3 +256,27 @@ impl Encoded {
 fn binary_payload_len(bytes: &Bytes) -> usize {
     2 + base64::encoded_len(bytes.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whether_it_may_be_compressed_takes_no_room() {
+        assert_eq!(size_of::<Encoded>(), size_of::<(Frame, Option<Arc<[Bytes]>>)>());
+    }
+
+    #[test]
+    fn it_may_be_compressed_until_it_is_said_that_it_may_not() {
+        for message in [Message::Text("a".into()), Message::Binary(Bytes::from_static(b"a"))] {
+            let packet = Encoded::with_attachments(&message, alloc::vec![Bytes::from_static(b"b")]);
+            assert!(packet.may_compress());
+            let plain = packet.clone().compress(false);
+            assert!(!plain.may_compress() && plain.frames().eq(packet.frames()));
+            assert_eq!((plain.len(), plain.payload_len()), (packet.len(), packet.payload_len()));
+            let (first, rest) = plain.clone().split(0);
+            assert!(!first.may_compress() && rest.is_some_and(|rest| !rest.may_compress()));
+            assert_eq!(plain.compress(true), packet);
+        }
+    }
+}
