@@ -275,6 +275,7 @@ impl<S: From<Server>> ServerBuilder<S> {
             let shard = |index: usize| {
                 let mut config = config.clone();
                 config.shard = u8::try_from(index).unwrap_or_default();
+                config.recovery = config.recovery.map(|recovery| recovery.divided(shards));
                 let mut seed = seed.unwrap_or_else(|| {
                     let mut seed = [0; 32];
                     getrandom::fill(&mut seed).expect("the operating system gives randomness");

@@ -61,7 +61,7 @@ impl Server {
         conn.sockets.retain(|(_, socket)| *socket != key);
         conn.inbox.forget(key);
         if let (Some((gone, rooms)), Some(recovery)) = (self.hub.remove(key), &mut self.recovery) {
-            recovery.lose(key, false, false, (gone.namespace(), gone.id(), &rooms), now);
+            recovery.lose(key, false, None, (gone.namespace(), gone.id(), &rooms), now);
         }
         let _ = self.process(id, now);
         Ok(())
@@ -160,12 +160,22 @@ impl Server {
 
     /// Puts a socket into a room. Ignored for one that is gone (B116).
     pub fn join(&mut self, key: SocketKey, room: &str) {
-        self.hub.join(key, room);
+        if self.hub.join(key, room) {
+            self.moved(key, room, true);
+        }
     }
 
     /// Takes a socket out of a room; harmless if it is not there.
     pub fn leave(&mut self, key: SocketKey, room: &str) {
-        self.hub.leave(key, room);
+        if self.hub.leave(key, room) {
+            self.moved(key, room, false);
+        }
+    }
+
+    fn moved(&mut self, key: SocketKey, room: &str, joined: bool) {
+        if let (Some(recovery), Some(socket)) = (&mut self.recovery, self.hub.get(key)) {
+            recovery.moved(key, socket.namespace(), room, joined);
+        }
     }
 
     /// The rooms that a socket is in.

@@ -22,8 +22,8 @@ pub(super) struct Conn {
     pub(super) channels: usize,
     /// Whether somebody waits for room in the outbox.
     pub(super) wants_room: bool,
-    /// Whether packets were not handed to a transport when the connection, or one of its sockets, ended.
-    pub(super) undelivered: bool,
+    /// What recovery knows of [`ServerSession::confirmed`].
+    pub(super) confirmed: Option<Instant>,
     /// WebSockets that are closed here, and until when the client may take to close them there; `None` when that is over.
     pub(super) lingering: Vec<(ChannelId, Option<Instant>)>,
 }
@@ -38,7 +38,7 @@ impl Conn {
             armed: None,
             channels: 1,
             wants_room: false,
-            undelivered: false,
+            confirmed: None,
             lingering: Vec::new(),
         }
     }

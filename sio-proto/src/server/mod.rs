@@ -249,7 +249,6 @@ impl Server {
 
     /// Closes a connection whose peer broke the Socket.IO protocol (B102).
     fn expel(conn: &mut Conn, now: Instant) {
-        conn.undelivered |= conn.engine.outbox_bytes() > 0;
         conn.socket.close(DisconnectReason::Connection(CloseReason::ForcedClose));
         conn.engine.close(true, now);
     }
@@ -281,7 +280,6 @@ impl Server {
                     }
                     engine::Event::Upgraded => conn.tell(Event::Upgraded),
                     engine::Event::Closed { reason, undelivered } => {
-                        conn.undelivered |= undelivered > 0;
                         conn.socket.close(DisconnectReason::Connection(reason));
                         self.sids.remove(&conn.engine.sid());
                         conn.tell(Event::Closed { reason, undelivered });
@@ -289,6 +287,13 @@ impl Server {
                 }
             } else {
                 break;
+            }
+        }
+        if let Some(recovery) = &mut self.recovery {
+            let confirmed = conn.engine.confirmed();
+            if let (Some(at), true) = (confirmed, confirmed != conn.confirmed) {
+                conn.confirmed = confirmed;
+                conn.sockets.iter().for_each(|(_, key)| recovery.confirm(*key, at));
             }
         }
         if !conn.inbox.is_empty() && !conn.inbox.announced {
@@ -354,9 +359,8 @@ impl Server {
                 conn.sockets.retain(|(of, _)| *of != slot);
                 let Some((gone, rooms)) = hub.remove(socket) else { return };
                 if let Some(recovery) = recovery {
-                    let at_rest = gone.is_connected() && !conn.undelivered && conn.engine.outbox_bytes() == 0;
                     let place = (gone.namespace(), gone.id(), &rooms[..]);
-                    recovery.lose(socket, reason.is_recoverable(), at_rest, place, now);
+                    recovery.lose(socket, reason.is_recoverable(), conn.engine.confirmed(), place, now);
                 }
                 Event::Disconnect { socket, reason, rooms }
             }

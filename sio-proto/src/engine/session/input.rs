@@ -199,7 +199,10 @@ impl ServerSession {
                 self.outbox.push_pong();
                 self.announce();
             }
-            Packet::Pong(_) => self.heartbeat.handle_pong(now, self.config.ping_interval),
+            Packet::Pong(_) => {
+                self.heartbeat.handle_pong(now, self.config.ping_interval);
+                self.confirmed = self.pinged.take().or(self.confirmed);
+            }
             _ => self.heartbeat.handle_traffic(now, self.config.ping_timeout),
         }
         match packet {
@@ -294,6 +297,8 @@ impl ServerSession {
                 match self.heartbeat.handle_timeout(now, timeout, self.paused) {
                     Beat::None => {}
                     Beat::Ping => {
+                        // Pings overtake what waits, so they say nothing of it.
+                        self.pinged = (self.outbox.packets() == 0).then_some(now);
                         self.outbox.push_control(Str::from_static("2"));
                         self.announce();
                     }

@@ -55,6 +55,9 @@ pub struct ServerSession {
     post_is_binary: bool,
     upgrade: Option<Upgrade>,
     heartbeat: Heartbeat,
+    /// When the ping was sent that is not answered yet, if nothing waited before it.
+    pinged: Option<Instant>,
+    confirmed: Option<Instant>,
     paused: bool,
     /// Whether the answer to the handshake is still to come.
     first: bool,
@@ -132,6 +135,8 @@ impl ServerSession {
             post_is_binary: false,
             upgrade: None,
             heartbeat,
+            pinged: None,
+            confirmed: None,
             paused: false,
             first: transport == Transport::Polling,
             outbox: Outbox::default(),
@@ -345,6 +350,13 @@ impl ServerSession {
     pub(crate) fn shrink(&mut self) {
         self.events.shrink_to(0);
         self.replies.shrink_to(0);
+    }
+
+    /// Everything that was accepted for sending before this time has arrived: a ping that was sent after it was answered. `None` as long
+    /// as that is not known of anything, and always in revision 3, where the client pings.
+    #[must_use]
+    pub fn confirmed(&self) -> Option<Instant> {
+        self.confirmed
     }
 
     /// Whether the session is over. Replies to its last channels may still wait in `poll_transmit`.
