@@ -141,13 +141,18 @@ impl Server {
     /// Gives `None` if the outbox of this socket's client is at most half full, or the client is gone. Else gives the
     /// connection for which [`Ready::Write`](super::Ready::Write) will come when that is so.
     pub fn wait_for_room(&mut self, key: SocketKey) -> Option<ConnId> {
+        self.wait_for_room_of(key, 0)
+    }
+
+    /// As [`wait_for_room`](Self::wait_for_room), but there must also be room for a packet of this length
+    /// ([`Encoded::len`]). `Ready::Write` comes as soon as anybody who waits can go on: the others ask again.
+    pub fn wait_for_room_of(&mut self, key: SocketKey, len: usize) -> Option<ConnId> {
         let id = self.hub.get(key)?.handle.0;
-        let half = self.config.engine.max_outbox / 2;
         let conn = self.conns.get_mut(id)?;
-        if !conn.engine.is_open() || conn.engine.outbox_bytes() <= half {
+        if conn.engine.has_room_for(len) {
             return None;
         }
-        conn.wants_room = true;
+        conn.wants_room = Some(conn.wants_room.map_or(len, |least| least.min(len)));
         Some(id)
     }
 

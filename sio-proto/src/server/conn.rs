@@ -20,8 +20,8 @@ pub(super) struct Conn {
     pub(super) armed: Option<Instant>,
     /// Channels that are open.
     pub(super) channels: usize,
-    /// Whether somebody waits for room in the outbox.
-    pub(super) wants_room: bool,
+    /// Whether somebody waits for room in the outbox, and the least that is waited for.
+    pub(super) wants_room: Option<usize>,
     /// What recovery knows of [`ServerSession::confirmed`].
     pub(super) confirmed: Option<Instant>,
     /// WebSockets that are closed here, and until when the client may take to close them there; `None` when that is over.
@@ -37,7 +37,7 @@ impl Conn {
             inbox: Inbox::default(),
             armed: None,
             channels: 1,
-            wants_room: false,
+            wants_room: None,
             confirmed: None,
             lingering: Vec::new(),
         }

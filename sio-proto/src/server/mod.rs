@@ -262,7 +262,7 @@ impl Server {
         loop {
             if let Some(event) = conn.socket.poll_event() {
                 let left = matches!(event, ConnEvent::Disconnect { .. });
-                if left && core::mem::take(&mut conn.wants_room) {
+                if left && conn.wants_room.take().is_some() {
                     // It may be the one that room was waited for.
                     self.ready.push_back(Ready::Write(id));
                 }
@@ -383,9 +383,8 @@ impl Server {
 
     fn announce_room(&mut self, id: ConnId) {
         if let Some(conn) = self.conns.get_mut(id) {
-            let half = self.config.engine.max_outbox / 2;
-            if conn.wants_room && (!conn.engine.is_open() || conn.engine.outbox_bytes() <= half) {
-                conn.wants_room = false;
+            if conn.wants_room.is_some_and(|len| conn.engine.has_room_for(len)) {
+                conn.wants_room = None;
                 self.ready.push_back(Ready::Write(id));
             }
         }

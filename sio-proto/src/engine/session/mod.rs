@@ -182,6 +182,13 @@ impl ServerSession {
         Ok(())
     }
 
+    /// Whether at most half of `max_outbox` waits, and a packet of this length would be accepted; also if none is any more.
+    #[must_use]
+    pub fn has_room_for(&self, len: usize) -> bool {
+        let limit = self.config.max_outbox;
+        !self.is_open() || (self.outbox.bytes() <= limit / 2 && self.outbox.has_room(len, limit))
+    }
+
     /// Sends a packet of the protocol's own, for which there is some room beside the application's. A client that makes us
     /// reply and does not read the replies ends when that is used up. Dropped if the session is closed or closing.
     pub(crate) fn push(&mut self, packet: Encoded) {
