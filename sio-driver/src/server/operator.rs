@@ -87,7 +87,9 @@ impl Operator {
         args: &A,
     ) -> BroadcastWithAck<T> {
         let id = self.namespace.next_ack_id();
-        let packet = encode(|encoder| encoder.event(self.namespace.name(), Some(id), event.as_name(), args));
+        let packet = encode(self.namespace.codec(), |encoder| {
+            encoder.event(self.namespace.name(), Some(id), event.as_name(), args)
+        });
         self.namespace.watch(&self.scope, event.as_name(), args);
         BroadcastWithAck {
             operator: self.clone(),
