@@ -241,6 +241,14 @@ impl<S: From<Server>> ServerBuilder<S> {
         self
     }
 
+    /// Most bytes of the `auth` with which a client joins a namespace: the whole JSON text. Default: 64 KiB. With more it is refused, with
+    /// the message `Auth too large`. It is kept as long as the client is in the namespace.
+    #[must_use]
+    pub fn max_auth(mut self, bytes: usize) -> Self {
+        self.config.max_auth = bytes;
+        self
+    }
+
     /// Longest name of a namespace that a client may make, in bytes. Default: 256.
     #[must_use]
     pub fn max_namespace_name(mut self, bytes: usize) -> Self {

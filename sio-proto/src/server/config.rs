@@ -23,6 +23,9 @@ pub struct Config {
     pub shard: u8,
     /// Most namespaces that one client may be in, or wait to be let into, at the same time; it is refused at others. Default: 256.
     pub max_namespaces: usize,
+    /// Most bytes of the `auth` with which a client joins a namespace; with more it is refused there. It is kept as long as the client is in
+    /// the namespace. Default: 64 KiB.
+    pub max_auth: usize,
     /// Longest name of a namespace that does not exist yet, in bytes; clients that ask for longer ones are refused. Default: 256. Counts
     /// only if [`set_dynamic`](super::Server::set_dynamic) is on.
     pub max_namespace_name: usize,
@@ -39,6 +42,7 @@ impl Default for Config {
             max_inbox_bytes: 1 << 20,
             shard: 0,
             max_namespaces: 256,
+            max_auth: 64 << 10,
             max_namespace_name: 256,
             recovery: None,
         }

@@ -282,7 +282,6 @@ impl Server {
     fn process(&mut self, id: ConnId, now: Instant) -> Result<(), PeerError> {
         let mut fault = Ok(());
         let Some(conn) = self.conns.get_mut(id) else { return Ok(()) };
-        let limits = (self.config.max_namespaces, self.dynamic.then_some(self.config.max_namespace_name));
         // Each message has had its effect before the next one counts, also if they came in one body.
         loop {
             if let Some(event) = conn.socket.poll_event() {
@@ -292,6 +291,7 @@ impl Server {
                     self.ready.push_back(Ready::Write(id));
                 }
                 let recovery = self.recovery.as_deref_mut();
+                let limits = (&*self.config, self.dynamic);
                 Self::route(&mut self.hub, &mut self.random, limits, recovery, conn, (id, event), now);
             } else if let Some(packet) = conn.socket.poll_message() {
                 conn.engine.push(packet);
@@ -337,7 +337,7 @@ impl Server {
     fn route(
         hub: &mut Hub<(ConnId, Slot)>,
         random: &mut Random,
-        (most, unknown): (usize, Option<usize>),
+        (config, dynamic): (&Config, bool),
         recovery: Option<&mut Recovery>,
         conn: &mut Conn,
         (id, event): (ConnId, ConnEvent),
@@ -346,10 +346,13 @@ impl Server {
         let event = match event {
             ConnEvent::Connect { slot, namespace, auth } => {
                 let known = hub.namespace(&namespace);
-                let refusal = if known.is_none() && unknown.is_none_or(|longest| namespace.len() > longest) {
+                let possible = dynamic && namespace.len() <= config.max_namespace_name;
+                let refusal = if known.is_none() && !possible {
                     Some("Invalid namespace")
-                } else if conn.sockets.len() >= most {
+                } else if conn.sockets.len() >= config.max_namespaces {
                     Some("Too many namespaces")
+                } else if auth.as_ref().is_some_and(|auth| auth.len() > config.max_auth) {
+                    Some("Auth too large")
                 } else {
                     None
                 };

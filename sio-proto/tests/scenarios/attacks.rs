@@ -142,7 +142,7 @@ fn a_namespace_does_not_keep_the_packet_that_asked_for_it() {
     let mut rig = Rig::new();
     rig.server.of("/chat");
     let ws = rig.websocket();
-    let (packet, alive) = watched(format!("40/chat,{{\"a\":\"{}\"}}", "x".repeat(100_000)));
+    let (packet, alive) = watched(format!("40/chat,{{\"a\":\"{}\"}}", "x".repeat(50_000)));
     rig.server.handle_message(ws.channel, Message::Text(packet.try_into().unwrap()), rig.now).unwrap();
     rig.asked(ws.conn);
     assert!(!alive(), "the auth object would stay for as long as the connection");

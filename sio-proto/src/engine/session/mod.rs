@@ -53,6 +53,8 @@ pub struct ServerSession {
     post: Option<ChannelId>,
     /// Whether that body is of the binary form of revision 3.
     post_is_binary: bool,
+    /// Whether that body is a form, out of which its payload is to be taken.
+    post_is_form: bool,
     upgrade: Option<Upgrade>,
     heartbeat: Heartbeat,
     /// When the ping was sent that is not answered yet, if nothing waited before it.
@@ -133,6 +135,7 @@ impl ServerSession {
             poll: (transport == Transport::Polling).then_some(channel),
             post: None,
             post_is_binary: false,
+            post_is_form: false,
             upgrade: None,
             heartbeat,
             pinged: None,
