@@ -124,6 +124,13 @@ impl<S: From<Server>> ServerBuilder<S> {
         self
     }
 
+    /// How long each attachment of a packet may take to come. Default: 60 s. Then the connection is closed.
+    #[must_use]
+    pub fn attachment_timeout(mut self, timeout: Duration) -> Self {
+        self.config.attachment_timeout = timeout;
+        self
+    }
+
     /// The form in which packets travel, in place of text with attachments: `Msgpack`, with the feature `msgpack`, or a
     /// [`Parser`] of your own. All clients must use the same: the connection of one that does not is closed, for a `parse error`, at its
     /// first packet.

@@ -22,6 +22,8 @@ pub(super) struct Conn {
     pub(super) channels: usize,
     /// Whether somebody waits for room in the outbox, and the least that is waited for.
     pub(super) wants_room: Option<usize>,
+    /// How much has come of a packet that is not complete, and when the next part must be there.
+    pub(super) partial: Option<(u32, Instant)>,
     /// What recovery knows of [`ServerSession::confirmed`].
     pub(super) confirmed: Option<Instant>,
     /// WebSockets that are closed here, and until when the client may take to close them there; `None` when that is over.
@@ -38,6 +40,7 @@ impl Conn {
             armed: None,
             channels: 1,
             wants_room: None,
+            partial: None,
             confirmed: None,
             lingering: Vec::new(),
         }
@@ -45,6 +48,7 @@ impl Conn {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let machines = earliest(self.engine.poll_timeout(), self.socket.poll_timeout());
+        let machines = earliest(machines, self.partial.map(|(_, until)| until));
         self.lingering.iter().fold(machines, |at, (_, until)| earliest(at, *until))
     }
 

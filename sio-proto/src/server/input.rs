@@ -1,5 +1,7 @@
 //! What comes from the network and the clock.
 
+use core::time::Duration;
+
 use bytes::Bytes;
 
 use super::{Admission, PeerError, Ready, Server};
@@ -194,7 +196,16 @@ impl Server {
                     self.ready.push_back(Ready::Transmit(*channel));
                 }
             }
-            if conn.socket.handle_timeout(now).is_err() {
+            let late = match &mut conn.partial {
+                Some((_, until)) if *until <= now && conn.inbox.full => {
+                    // It may have come, but is not read. Never at this very moment again: time must go on.
+                    *until = now + self.config.attachment_timeout.max(Duration::from_millis(1));
+                    false
+                }
+                Some((_, until)) => *until <= now,
+                None => false,
+            };
+            if conn.socket.handle_timeout(now).is_err() || late {
                 Self::expel(conn, now);
             }
             let _ = self.process(id, now);

@@ -314,6 +314,10 @@ impl Server {
                 break;
             }
         }
+        let parts = conn.socket.parts();
+        if parts != conn.partial.map_or(0, |(parts, _)| parts) {
+            conn.partial = (parts > 0).then(|| (parts, now + self.config.attachment_timeout));
+        }
         if let Some(recovery) = &mut self.recovery {
             let confirmed = conn.engine.confirmed();
             if let (Some(at), true) = (confirmed, confirmed != conn.confirmed) {
