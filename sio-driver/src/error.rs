@@ -103,6 +103,11 @@ impl Error {
         self.0.is::<Panic>()
     }
 
+    /// The error underneath, if it is of this type; else itself.
+    pub(crate) fn downcast<E: std::error::Error + 'static>(self) -> Result<E, Self> {
+        self.0.downcast().map(|error| *error).map_err(Self)
+    }
+
     /// The error underneath, if it is of this type.
     #[must_use]
     pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {

@@ -211,6 +211,9 @@ impl fmt::Debug for SidPrefix {
 pub struct Pid(Id);
 
 impl Pid {
+    /// Not later than any other, in their order.
+    pub(crate) const FIRST: Self = Self(Id([0; ID_CHARS]));
+
     pub(crate) fn random(random: &mut Random) -> Self {
         Self(Id::encode(random.bytes()))
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sio_driver::{AckError, ClientSocket, EmitError, Operator, Runtime as _, Socket};
 
-use crate::model::Seat;
+use crate::model::{Seat, Session};
 use crate::net::{Harm, Weather};
 use crate::runner::Climate;
 use crate::world::{NAMESPACES, Player, ROOMS, World, answer, blob, text};
@@ -44,7 +44,9 @@ impl World {
             79..=81 => self.move_many(),
             82..=85 => self.leave_or_return(),
             86..=87 => self.send_away(),
-            88..=90 => self.wait_for_room(),
+            88..=89 => self.wait_for_room(),
+            90 => self.emit_wait_down(),
+            91 => self.clear(),
             _ => self.do_harm(),
         }
         let time = match self.random.between(0..=99) {
@@ -119,7 +121,7 @@ impl World {
         for _ in 0..count {
             let (pause, size) = (self.pause(), self.size());
             let number = self.shared.model().number(seat);
-            let during = session_of(&socket);
+            let during = self.shared.model().of_client(seat, session_of(&socket));
             let emitted = if self.random.percent(25) {
                 socket.emit("up-binary", &(number, pause, blob(number, size)))
             } else {
@@ -145,7 +147,7 @@ impl World {
         let number = self.shared.model().number(seat);
         let timeout = self.random.percent(70).then(|| Duration::from_millis(self.random.between(1..=20_000)));
         self.note(format!("{seat:?} asks {number}, {timeout:?}"));
-        let during = session_of(&socket);
+        let during = self.shared.model().of_client(seat, session_of(&socket));
         let question = socket.emit_with_ack::<u64, _>("ask", &(number, pause));
         let mut question = match timeout {
             Some(timeout) => question.timeout(timeout).send(),
@@ -155,7 +157,7 @@ impl World {
             return self.emitted_up(seat, during, 0, Err(error));
         }
         self.emitted_up(seat, during.clone(), 10, Ok(()));
-        let (shared, begun) = (self.shared.clone(), self.sim.now());
+        let (shared, begun, recovery) = (self.shared.clone(), self.sim.now(), self.settings.recovery);
         self.shared.wait_for(seat, format!("the answer to {number}"), async move {
             let result = question.await;
             let took = shared.sim.now() - begun;
@@ -169,7 +171,10 @@ impl World {
                     model.counts.silences += 1;
                 }
                 Err(AckError::Disconnected | AckError::Dropped)
-                    if during.is_none() || session_of(&socket) != during =>
+                    if during.is_none()
+                        || recovery
+                        || model.cleared.contains(&seat)
+                        || session_of(&socket) != during =>
                 {
                     // Not sent any more, if it was not.
                     model.gave_up(seat, number);
@@ -202,7 +207,7 @@ impl World {
         let socket = self.players[player].sockets[namespace].clone();
         let (room, join) = (*self.random.pick(&ROOMS), self.random.percent(60));
         let number = self.shared.model().number(seat);
-        let during = session_of(&socket);
+        let during = self.shared.model().of_client(seat, session_of(&socket));
         let emitted = socket.emit("room", &(number, room, join));
         self.emitted_up(seat, during, 20, emitted);
     }
@@ -257,7 +262,35 @@ impl World {
             } else {
                 socket.emit("down", &(message, pause, text(message, size)))
             };
-            self.emitted_down(&sid, &socket, message, size, emitted);
+            self.emitted_down(&sid, &socket, (message, size, true), emitted);
+        }
+    }
+
+    /// Waits for room. It is owed from the moment on at which there is some.
+    fn emit_wait_down(&mut self) {
+        let Some((sid, socket)) = self.session() else { return };
+        let size = self.size();
+        let message = self.shared.model().message();
+        let (shared, seat) = (self.shared.clone(), self.shared.model().sessions[&sid].seat);
+        self.note(format!("the server emits {message} to {sid} when there is room"));
+        self.shared.wait_for(seat, "room for an event", async move {
+            let emitted = socket.emit_wait("down", &(message, 0, text(message, size))).await;
+            let mut model = shared.model();
+            match emitted {
+                Ok(()) => model.owe(&sid, message, size, false, true),
+                Err(EmitError::Disconnected) if !socket.connected() => {}
+                Err(error) => model.fail(format!("cannot emit to {sid}: {error}")),
+            }
+        });
+    }
+
+    /// A client drops what waits to be sent.
+    fn clear(&mut self) {
+        let (player, namespace, seat) = self.seat();
+        if self.random.percent(20) {
+            self.note(format!("{seat:?} drops what waits"));
+            self.players[player].sockets[namespace].clear_send_buffer();
+            self.shared.model().clear(seat);
         }
     }
 
@@ -265,13 +298,12 @@ impl World {
         &self,
         sid: &str,
         socket: &Socket,
-        message: u64,
-        size: usize,
+        (message, size, kept): (u64, usize, bool),
         emitted: Result<(), EmitError>,
     ) {
         let mut model = self.shared.model();
         match emitted {
-            Ok(()) => model.owe(sid, message, size, false),
+            Ok(()) => model.owe(sid, message, size, false, kept),
             Err(EmitError::Full(_)) => model.counts.full += 1,
             Err(EmitError::Disconnected) if !socket.connected() => {}
             Err(error) => model.fail(format!("cannot emit to {sid}: {error}")),
@@ -290,9 +322,9 @@ impl World {
             None => question.send(),
         };
         if let Some(Err(AckError::Emit(error))) = futures_util::FutureExt::now_or_never(&mut question) {
-            return self.emitted_down(&sid, &socket, message, 0, Err(error));
+            return self.emitted_down(&sid, &socket, (message, 0, false), Err(error));
         }
-        self.emitted_down(&sid, &socket, message, 10, Ok(()));
+        self.emitted_down(&sid, &socket, (message, 10, false), Ok(()));
         let (shared, begun) = (self.shared.clone(), self.sim.now());
         let seat = self.shared.model().sessions[&sid].seat;
         self.shared.wait_for(seat, format!("the answer to {message}"), async move {
@@ -335,25 +367,30 @@ impl World {
         selection.except.iter().fold(meant, |operator, room| operator.except(*room))
     }
 
-    /// Who is meant, as the model has it.
-    fn meant(&self, selection: &Selection) -> Vec<String> {
+    /// Who is meant, as the model has it: those who are connected, and those who may be on their way back to their session.
+    fn meant(&self, selection: &Selection) -> (Vec<String>, Vec<String>) {
         let (model, sockets) = (self.shared.model(), self.shared.sockets());
         let in_one = |rooms: &BTreeSet<String>, of: &[&str]| of.iter().any(|room| rooms.contains(*room));
-        let alive = model.alive(selection.namespace);
-        let connected = alive.filter(|(sid, _)| sockets.get(*sid).is_some_and(Socket::connected));
-        connected
-            .filter(|(sid, session)| {
-                (selection.to.is_empty() || in_one(&session.rooms, &selection.to))
-                    && !in_one(&session.rooms, &selection.except)
-                    && selection.sender.as_ref() != Some(*sid)
-            })
-            .map(|(sid, _)| sid.clone())
-            .collect()
+        let is_there =
+            |sid: &String, session: &Session| session.ended.is_none() && sockets.get(sid).is_some_and(Socket::connected);
+        let (mut there, mut away) = (Vec::new(), Vec::new());
+        for (sid, session) in &model.sessions {
+            let meant = session.seat.1 == selection.namespace
+                && (selection.to.is_empty() || in_one(&session.rooms, &selection.to))
+                && !in_one(&session.rooms, &selection.except)
+                && selection.sender.as_ref() != Some(sid);
+            if meant && is_there(sid, session) {
+                there.push(sid.clone());
+            } else if meant && self.settings.recovery && model.may_come_back(sid) {
+                away.push(sid.clone());
+            }
+        }
+        (there, away)
     }
 
     fn broadcast(&mut self) {
         let selection = self.select();
-        let meant = self.meant(&selection);
+        let (meant, away) = self.meant(&selection);
         let volatile = self.random.percent(15);
         let (pause, size) = (self.pause(), self.size());
         let message = self.shared.model().message();
@@ -370,18 +407,19 @@ impl World {
         };
         let delivery = delivery.expect("it can be encoded");
         let mut model = self.shared.model();
-        if delivery.sockets + delivery.skipped != meant.len() {
+        let counted = delivery.sockets + delivery.skipped;
+        if !(meant.len()..=meant.len() + away.len()).contains(&counted) {
             let meant = meant.len();
             model.fail(format!("broadcast {message} was for {meant}, and went to {delivery:?}"));
         }
-        for sid in meant {
-            model.owe(&sid, message, size, volatile || delivery.skipped > 0);
+        for sid in meant.into_iter().chain(away) {
+            model.owe(&sid, message, size, volatile || delivery.skipped > 0, !volatile);
         }
     }
 
     fn broadcast_with_ack(&mut self) {
         let selection = self.select();
-        let meant: BTreeSet<String> = self.meant(&selection).into_iter().collect();
+        let (meant, away) = self.meant(&selection);
         let message = self.shared.model().message();
         self.note(format!("broadcast with ack {message}, {selection:?}"));
         let timeout = Duration::from_millis(self.random.between(1..=10_000));
@@ -391,10 +429,12 @@ impl World {
         // The first poll sends it.
         let now = futures_util::FutureExt::now_or_never(&mut question);
         let mut model = self.shared.model();
-        for sid in &meant {
+        for sid in meant.iter().chain(&away) {
             // An outbox that is full skips it, or ends the session.
-            model.owe(sid, message, 10, true);
+            model.owe(sid, message, 10, true, false);
         }
+        let meant: BTreeSet<String> =
+            meant.iter().chain(&away).map(|sid| model.sessions[sid].id.clone()).collect();
         drop(model);
         let shared = self.shared.clone();
         let begun = self.sim.now();
@@ -425,7 +465,7 @@ impl World {
 
     fn move_many(&mut self) {
         let selection = self.select();
-        let meant = self.meant(&selection);
+        let (meant, away) = self.meant(&selection);
         let (room, join) = (*self.random.pick(&ROOMS), self.random.percent(50));
         let operator = self.operator(&selection);
         if join {
@@ -434,7 +474,7 @@ impl World {
             operator.sockets_leave(room);
         }
         let mut model = self.shared.model();
-        for sid in meant {
+        for sid in meant.into_iter().chain(away) {
             let rooms = &mut model.sessions.get_mut(&sid).expect("it is alive").rooms;
             if join {
                 rooms.insert(room.to_owned());

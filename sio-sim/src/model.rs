@@ -9,6 +9,8 @@
 //!   older session than a smaller one. A number may be missing only if a session that could have carried it was lost; not if the client
 //!   took its leave, and not if it was emitted between two sessions.
 //! - *Acknowledgements.* Each comes to an end: with the right answer, at its deadline, or because the session is over.
+//! - *Recovery.* A session that was lost may come back. Then it is owed what it had not seen, and what was emitted to it and to its rooms
+//!   meanwhile, but for volatile events and questions. For what clients send, it is another session.
 //! - *Rooms.* A session is in the rooms that it was put into.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,14 +21,16 @@ use sio_driver::DisconnectReason;
 /// A client, by its number, and a namespace, by its index.
 pub(crate) type Seat = (u64, usize);
 
-/// One stay of a client in a namespace, as the server sees it.
+/// One stay of a client in a namespace over one connection, as the server sees it. The first one of an id has that for its key; one that was
+/// recovered has a key of its own.
 pub(crate) struct Session {
     pub(crate) seat: Seat,
+    /// The public id.
+    pub(crate) id: String,
     /// The how many-eth of its seat.
     order: usize,
     pub(crate) ended: Option<DisconnectReason>,
     pub(crate) rooms: BTreeSet<String>,
-    owed: VecDeque<Owed>,
     /// The smallest and the largest number that came from the client.
     first: Option<u64>,
     last: Option<u64>,
@@ -37,6 +41,8 @@ struct Owed {
     size: usize,
     /// It may be missing: volatile, or skipped because too much waited.
     optional: bool,
+    /// It comes again if the session is recovered.
+    kept: bool,
 }
 
 /// An event of a client that the server has not seen.
@@ -69,6 +75,10 @@ pub(crate) struct Track {
 pub struct Counts {
     /// Sessions that began.
     pub sessions: u64,
+    /// Sessions that were recovered.
+    pub recovered: u64,
+    /// Events of the server that clients saw and that were emitted while they were away.
+    pub caught_up: u64,
     /// Sessions that ended otherwise than by somebody's wish.
     pub lost_sessions: u64,
     /// Events of clients that the server saw.
@@ -88,13 +98,16 @@ pub struct Counts {
 #[derive(Default)]
 pub(crate) struct Model {
     pub(crate) sessions: BTreeMap<String, Session>,
+    /// By public id: the key of its last session, and what that is owed.
+    latest: BTreeMap<String, String>,
+    owed: BTreeMap<String, VecDeque<Owed>>,
+    /// Clients that have dropped what waited to be sent.
+    pub(crate) cleared: BTreeSet<Seat>,
     tracks: BTreeMap<Seat, Track>,
     next_message: u64,
     /// Who waits for what, by a number.
     pub(crate) pending: BTreeMap<u64, (Seat, String)>,
     next_pending: u64,
-    /// Those to whom an acknowledgement could not be sent, or who could not send one, because too much waited.
-    unanswered: BTreeSet<Seat>,
     pub(crate) violation: Option<String>,
     pub(crate) counts: Counts,
 }
@@ -110,17 +123,75 @@ impl Model {
         let track = self.tracks.entry(seat).or_default();
         let session = Session {
             seat,
+            id: sid.to_owned(),
             order: track.sessions.len(),
             ended: None,
             rooms: BTreeSet::from([sid.to_owned()]),
-            owed: VecDeque::new(),
             first: None,
             last: None,
         };
+        self.latest.insert(sid.to_owned(), sid.to_owned());
         track.sessions.push(sid.to_owned());
         self.counts.sessions += 1;
         if self.sessions.insert(sid.to_owned(), session).is_some() {
             self.fail(format!("{sid} has joined twice"));
+        }
+    }
+
+    /// A session is back. Gives its key.
+    pub(crate) fn recovered(&mut self, id: &str, seat: Seat) -> String {
+        let track = self.tracks.entry(seat).or_default();
+        let order = track.sessions.len();
+        let key = format!("{id}#{order}");
+        let before = self.latest.insert(id.to_owned(), key.clone());
+        let Some(before) = before.and_then(|before| self.sessions.get(&before)).filter(|it| it.seat == seat)
+        else {
+            self.fail(format!("{seat:?} has {id} back, which it never had"));
+            return key;
+        };
+        if !before.ended.is_some_and(DisconnectReason::is_recoverable) {
+            let ended = before.ended;
+            self.fail(format!("{seat:?} has {id} back, which has not been lost: {ended:?}"));
+            return key;
+        }
+        let (id, rooms) = (id.to_owned(), before.rooms.clone());
+        for owed in self.owed.get_mut(&id).into_iter().flatten().filter(|owed| !owed.kept) {
+            owed.optional = true;
+        }
+        track.sessions.push(key.clone());
+        let session = Session { seat, id, order, ended: None, rooms, first: None, last: None };
+        self.sessions.insert(key.clone(), session);
+        self.counts.sessions += 1;
+        self.counts.recovered += 1;
+        key
+    }
+
+    /// The key of the last session with this public id.
+    pub(crate) fn key(&self, id: &str) -> String {
+        self.latest.get(id).map_or(id, |key| key).to_owned()
+    }
+
+    /// Whether a session is the last one with its id, and was lost, or may have been.
+    pub(crate) fn may_come_back(&self, key: &str) -> bool {
+        self.sessions.get(key).is_some_and(|session| {
+            self.latest.get(&session.id).is_some_and(|latest| latest == key)
+                && session.ended.is_none_or(DisconnectReason::is_recoverable)
+        })
+    }
+
+    /// The session in which a client is that shows this id, as far as it knows.
+    pub(crate) fn of_client(&self, seat: Seat, id: Option<String>) -> Option<String> {
+        let current = self.tracks.get(&seat).and_then(|track| track.current.clone());
+        let id = id?;
+        let same = |key: &String| self.sessions.get(key).is_some_and(|session| session.id == id);
+        current.filter(same).or(Some(id))
+    }
+
+    /// The client has dropped what waits to be sent.
+    pub(crate) fn clear(&mut self, seat: Seat) {
+        self.cleared.insert(seat);
+        for sent in self.tracks.entry(seat).or_default().unseen.values_mut() {
+            sent.void = true;
         }
     }
 
@@ -164,9 +235,11 @@ impl Model {
         self.next_message
     }
 
-    pub(crate) fn owe(&mut self, sid: &str, message: u64, size: usize, optional: bool) {
-        if let Some(session) = self.sessions.get_mut(sid) {
-            session.owed.push_back(Owed { message, size, optional });
+    /// `kept`: whether it comes again if the session is recovered.
+    pub(crate) fn owe(&mut self, sid: &str, message: u64, size: usize, optional: bool, kept: bool) {
+        if let Some(session) = self.sessions.get(sid) {
+            let owed = self.owed.entry(session.id.clone()).or_default();
+            owed.push_back(Owed { message, size, optional, kept });
         }
     }
 
@@ -190,9 +263,12 @@ impl Model {
             return self.fail(format!("{seat:?} sees {message} before it is greeted"));
         };
         self.counts.downs += 1;
-        let session = self.sessions.get_mut(&sid).expect("it was greeted");
-        while let Some(owed) = session.owed.pop_front() {
+        let session = self.sessions.get(&sid).expect("it was greeted");
+        let away = session.ended.is_some();
+        let all = self.owed.entry(session.id.clone()).or_default();
+        while let Some(owed) = all.pop_front() {
             if owed.message == message {
+                self.counts.caught_up += u64::from(away);
                 return;
             }
             if !owed.optional {
@@ -217,8 +293,8 @@ impl Model {
 
     /// The first event that a session is owed without fail.
     pub(crate) fn first_owed(&self, sid: &str) -> Option<u64> {
-        let session = self.sessions.get(sid)?;
-        session.owed.iter().find(|owed| !owed.optional).map(|owed| owed.message)
+        let owed = self.owed.get(&self.sessions.get(sid)?.id)?;
+        owed.iter().find(|owed| !owed.optional).map(|owed| owed.message)
     }
 
     // ---- Client to server ---------------------------------------------------------------------------------------
@@ -343,23 +419,12 @@ impl Model {
         }
     }
 
-    /// An acknowledgement could not be sent, because too much waited: somebody may wait until the session is over.
-    pub(crate) fn unanswered(&mut self, seat: Seat) {
-        self.counts.full += 1;
-        self.unanswered.insert(seat);
-    }
-
-    pub(crate) fn unanswered_by_server(&mut self, sid: &str) {
-        if let Some(seat) = self.sessions.get(sid).map(|session| session.seat) {
-            self.unanswered(seat);
-        }
-    }
-
     // ---- Sums ---------------------------------------------------------------------------------------------------
 
     /// Bytes that a session is owed.
     pub(crate) fn owed_bytes(&self, sid: &str) -> usize {
-        self.sessions.get(sid).map_or(0, |session| session.owed.iter().map(|owed| owed.size).sum())
+        let owed = self.sessions.get(sid).and_then(|session| self.owed.get(&session.id));
+        owed.into_iter().flatten().map(|owed| owed.size).sum()
     }
 
     /// Bytes of events of a client that may still arrive.
@@ -381,7 +446,7 @@ impl Model {
         if let Some((number, _)) = track.unseen.iter().find(|(_, sent)| !lost(sent)) {
             return Some(format!("event {number} of {seat:?} has not arrived in {sid}"));
         }
-        let waiting = self.pending.values().find(|(of, _)| *of == seat && !self.unanswered.contains(of));
+        let waiting = self.pending.values().find(|(of, _)| *of == seat);
         waiting.map(|(_, what)| format!("{seat:?} still waits for {what}"))
     }
 
@@ -407,7 +472,7 @@ mod tests {
         model.greeted(SEAT, "a");
         for _ in 0..3 {
             let message = model.message();
-            model.owe("a", message, 1, message == 2);
+            model.owe("a", message, 1, message == 2, true);
             model.accepted(SEAT, Some("a".into()), 1);
         }
         model

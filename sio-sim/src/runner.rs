@@ -64,6 +64,8 @@ pub struct Settings {
     pub actions: u64,
     /// What the network does.
     pub climate: Climate,
+    /// Whether the server recovers sessions that were lost.
+    pub recovery: bool,
     /// Whether everything that is written is kept, for [`Report::trace`].
     pub record: bool,
     /// What the network does that none may, from half of the actions on. For tests of the checks.
@@ -71,10 +73,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// A run of this seed.
+    /// A run of this seed. Every other one has recovery.
     #[must_use]
     pub fn new(seed: u64, actions: u64, climate: Climate) -> Self {
-        Self { seed, actions, climate, record: false, sabotage: None }
+        Self { seed, actions, climate, recovery: seed % 2 == 1, record: false, sabotage: None }
     }
 }
 

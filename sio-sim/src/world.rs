@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sio_driver::{
-    Auth, Client, ClientBuilder, ClientSocket, Data, DisconnectReason, EmitError, Overflow, Runtime as _,
+    Auth, Client, ClientBuilder, ClientSocket, ConnectionStateRecovery, Data, DisconnectReason, EmitError, Overflow, Runtime as _,
     Server, ServerBuilder, Socket, SocketBuilder, Transport, serve,
 };
 
@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     model: Mutex<Model>,
     /// The server's handles for the sessions that have not ended.
     sockets: Mutex<BTreeMap<String, Socket>>,
+    /// Whether it takes a while until a client is let in.
+    slow_to_admit: bool,
 }
 
 impl Shared {
@@ -121,18 +123,30 @@ impl World {
     #[must_use]
     pub fn new(sim: &Sim, settings: &Settings) -> Self {
         let mut random = Random::new(settings.seed ^ 0x5105_5105);
-        let shared =
-            Arc::new(Shared { sim: sim.clone(), model: Mutex::default(), sockets: Mutex::default() });
+        let shared = Arc::new(Shared {
+            sim: sim.clone(),
+            model: Mutex::default(),
+            sockets: Mutex::default(),
+            slow_to_admit: settings.recovery && random.percent(30),
+        });
         let shards = usize::try_from(random.between(1..=3)).expect("small");
         let overflow = if random.percent(50) { Overflow::Skip } else { Overflow::Disconnect };
-        let server: Server = ServerBuilder::new(sim.clone())
+        let server = ServerBuilder::<Server>::new(sim.clone())
             .seed(random.seed())
             .shards(shards)
             .max_outbox(MAX_OUTBOX)
             .overflow(overflow)
             .ping_interval(Duration::from_secs(random.between(2..=25)))
-            .max_inbox(16)
-            .build();
+            .max_inbox(16);
+        // Without recovery nothing is kept, and what is lost is lost.
+        let server: Server = if settings.recovery {
+            let recovery = ConnectionStateRecovery::new()
+                .max_disconnection_duration(Duration::from_secs(random.between(1..=120)))
+                .skip_middlewares(random.percent(50));
+            server.connection_state_recovery(recovery).build()
+        } else {
+            server.build()
+        };
         for (index, name) in NAMESPACES.into_iter().enumerate() {
             handle(&server, &shared, index, name);
         }
@@ -235,8 +249,16 @@ impl World {
             there.sort();
             let alive =
                 model.alive(index).filter(|(sid, _)| sockets.get(*sid).is_some_and(Socket::connected));
-            let expected: Vec<String> = alive.map(|(sid, _)| sid.clone()).collect();
-            if there != expected || namespace.len() != expected.len() {
+            let mut expected: Vec<String> = alive.map(|(_, session)| session.id.clone()).collect();
+            expected.sort();
+            let all = there.len();
+            // Those whose handlers still clean up after the session that it was before.
+            there.retain(|id| {
+                let key = model.key(id);
+                let returning = self.settings.recovery && model.may_come_back(&key);
+                !returning || sockets.get(&key).is_some_and(Socket::connected)
+            });
+            if there != expected || namespace.len() != all {
                 return Err(format!("in {name} are {there:?}, and should be {expected:?}"));
             }
         }
@@ -295,7 +317,7 @@ impl World {
                 return Some(format!("{seat:?} is not connected"));
             }
             let Some(id) = socket.id() else { continue };
-            if let Some(missing) = model.missing(seat, &id) {
+            if let Some(missing) = model.missing(seat, &model.key(&id)) {
                 return Some(missing);
             }
         }
@@ -426,14 +448,29 @@ pub(crate) async fn within<T>(sim: &Sim, time: Duration, future: impl Future<Out
 
 /// The server's handlers of a namespace.
 fn handle(server: &Server, shared: &Arc<Shared>, index: usize, name: &str) {
-    let sid = |socket: &Socket| socket.id().as_str().to_owned();
+    let id = |socket: &Socket| socket.id().as_str().to_owned();
+    // All handlers of a session have ended when those of the next one begin.
+    let key_of = shared.clone();
+    let sid = move |socket: &Socket| key_of.model().key(socket.id().as_str());
     let namespace = server.of(name);
+    let delays = shared.clone();
+    if shared.slow_to_admit {
+        // Clients that wait to be let in; also those who are back, unless they are not asked about.
+        namespace.use_(move || {
+            let sim = delays.sim.clone();
+            async move {
+                sim.sleep(Duration::from_millis(30)).await;
+                Ok(())
+            }
+        });
+    }
     let see = {
-        let shared = shared.clone();
+        let (shared, sid) = (shared.clone(), sid.clone());
         move |socket: &Socket, number: u64, whole: bool, pause: u64| {
-            shared.model().server_saw(&sid(socket), number);
+            let who = sid(socket);
+            shared.model().server_saw(&who, number);
             if !whole {
-                shared.model().fail(format!("event {number} of {} has changed on its way", sid(socket)));
+                shared.model().fail(format!("event {number} of {who} has changed on its way"));
             }
             let sim = shared.sim.clone();
             async move {
@@ -445,11 +482,16 @@ fn handle(server: &Server, shared: &Arc<Shared>, index: usize, name: &str) {
     };
     let (connect, leave, volatile, room, errors) =
         (shared.clone(), shared.clone(), shared.clone(), shared.clone(), shared.clone());
+    let (volatile_sid, room_sid, leave_sid) = (sid.clone(), sid.clone(), sid.clone());
     let (up, up_binary, ask, see_room) = (see.clone(), see.clone(), see.clone(), see);
     namespace
         .on_connect(move |socket: Socket, Auth(who): Auth<Who>| {
-            let id = sid(&socket);
-            connect.model().joined(&id, (who.client, index));
+            let mut id = id(&socket);
+            if socket.recovered() {
+                id = connect.model().recovered(&id, (who.client, index));
+            } else {
+                connect.model().joined(&id, (who.client, index));
+            }
             match socket.emit("hello", &id) {
                 Ok(()) => {}
                 // The other namespace has filled the connection. A client that does not know its session is of no use here.
@@ -476,13 +518,16 @@ fn handle(server: &Server, shared: &Arc<Shared>, index: usize, name: &str) {
             }
         })
         .on("volatile", move |socket: Socket, Data(number): Data<u64>| {
-            volatile.model().server_saw_volatile(&sid(&socket), number);
+            let who = volatile_sid(&socket);
+            volatile.model().server_saw_volatile(&who, number);
             async {}
         })
         .on("room", move |socket: Socket, Data((number, name, join)): Data<(u64, String, bool)>| {
             let seen = see_room(&socket, number, true, 0);
+            let who = room_sid(&socket);
             let mut model = room.model();
-            if let Some(session) = model.sessions.get_mut(&sid(&socket)) {
+            // What a handle does whose connection is lost counts for nothing.
+            if let Some(session) = model.sessions.get_mut(&who).filter(|_| socket.connected()) {
                 if join {
                     socket.join(&name);
                     session.rooms.insert(name);
@@ -494,17 +539,14 @@ fn handle(server: &Server, shared: &Arc<Shared>, index: usize, name: &str) {
             seen
         })
         .on_disconnect(move |socket: Socket, reason: DisconnectReason| {
-            leave.model().left(&sid(&socket), reason);
-            leave.sockets().remove(&sid(&socket));
+            let who = leave_sid(&socket);
+            leave.model().left(&who, reason);
+            leave.sockets().remove(&who);
             async {}
         })
         .on_error(move |socket, error| {
             let who = sid(socket);
-            let mut model = errors.model();
-            match error.downcast_ref() {
-                Some(EmitError::Full(_)) => model.unanswered_by_server(&who),
-                _ => model.fail(format!("a handler of {who}: {error}")),
-            }
+            errors.model().fail(format!("a handler of {who}: {error}"));
         });
 }
 
@@ -562,11 +604,7 @@ macro_rules! handlers {
                 async {}
             })
             .on_error(move |_: &ClientSocket, error: &sio_driver::Error| {
-                let mut model = errors.model();
-                match error.downcast_ref() {
-                    Some(EmitError::Full(_)) => model.unanswered(seat),
-                    _ => model.fail(format!("a handler of {seat:?}: {error}")),
-                }
+                errors.model().fail(format!("a handler of {seat:?}: {error}"));
             })
     }};
 }

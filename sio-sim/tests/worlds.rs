@@ -24,6 +24,8 @@ fn worlds(seeds: std::ops::Range<u64>, climate: Climate) {
     assert!(sum(|report| report.counts.full) > 0);
     if climate == Climate::Rough {
         assert!(sum(|report| report.counts.lost_sessions) > 3 * count);
+        assert!(sum(|report| report.counts.recovered) > count);
+        assert!(sum(|report| report.counts.caught_up) > count);
     }
     for report in reports {
         assert!(report.time > Duration::from_secs(60));

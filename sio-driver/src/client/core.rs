@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use sio_proto::client::Client as Machine;
-use sio_proto::socket::{Codec, Slot};
+use sio_proto::socket::{AckId, Codec, Slot};
 
 use crate::ack::AckSlot;
 use crate::client::socket::SocketInner;
@@ -50,6 +50,10 @@ pub(crate) enum Wish {
     Event(Slot),
     /// Room for events to be sent.
     Room(Slot),
+    /// As that, and for one of this length.
+    RoomFor(Slot, usize),
+    /// Room for an acknowledgement of this length, or that nobody waits for it.
+    RoomForAck(Slot, AckId, usize),
     /// That everything is sent and closed.
     Closed,
 }
@@ -72,6 +76,10 @@ impl State {
                 }
                 Wish::Event(slot) => {
                     machine.has_aside(slot) || (self.is_given_up(slot) && !machine.has_events())
+                }
+                Wish::RoomFor(slot, len) => conn.has_room_for(slot, len) || machine.is_closed(),
+                Wish::RoomForAck(slot, ack, len) => {
+                    conn.has_room_for_ack(slot, ack, len) || machine.is_closed()
                 }
                 Wish::Room(slot) => conn.has_room(slot) || machine.is_closed(),
                 Wish::Closed => machine.is_quiet(),

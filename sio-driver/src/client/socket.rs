@@ -20,6 +20,7 @@ use crate::client::incoming::{Events, Incoming};
 use crate::encode::encode;
 use crate::error::{EmitError, Error, Packet, Rejection};
 use crate::handlers::{
+    Unsent,
     Asks, Context, Emits, EventHandler, EventName, FromContext, Handler, Live, Peer, Side, States, Table,
     What,
 };
@@ -188,7 +189,7 @@ impl ClientSocket {
     pub async fn emit_wait<A: Args + ?Sized>(&self, event: impl Emits<A>, args: &A) -> Result<(), EmitError> {
         let mut result = self.emit(event, args);
         while let Err(EmitError::Full(packet)) = result {
-            self.ready().await;
+            Wait::new(self.core()).until(Wish::RoomFor(self.inner.slot, packet.encoded.len())).await;
             result = self.send_packet(packet);
         }
         result
@@ -459,11 +460,17 @@ impl Peer for ClientSocket {
         sent.map_err(|error| EmitError::from_client(error, None))
     }
 
+    async fn room_for_ack(&self, id: u64, len: usize) {
+        if let Some(ack) = self.answers.filter(|ack| ack.id() == id) {
+            Wait::new(self.core()).until(Wish::RoomForAck(self.inner.slot, ack, len)).await;
+        }
+    }
+
     fn states(&self) -> &States {
         &self.core().states
     }
 
-    fn report(&self, error: &Error, ack: Option<u64>) -> Option<u64> {
+    fn report(&self, error: &Error, ack: Option<u64>) -> Result<Option<u64>, Unsent> {
         self.inner.table.get().report(self, error, ack)
     }
 }

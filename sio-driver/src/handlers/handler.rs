@@ -1,11 +1,12 @@
 //! Handlers: async functions whose parameters say what they need.
 
-use std::future::{Future, ready};
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 
+use super::peer::{Unsent, report};
 use super::{Context, EventHandler, FromContext, IntoReply, Peer};
 use crate::Socket;
 use crate::error::{Error, Rejection};
@@ -53,9 +54,7 @@ macro_rules! handlers {
                 let socket = context.socket;
                 match future {
                     Ok(future) => Box::pin(answer_with(future, socket, ack, Out::into_reply)),
-                    Err(error) => {
-                        Box::pin(ready(socket.report(&error, ack)))
-                    }
+                    Err(error) => Box::pin(async move { report(&socket, &error, ack).await }),
                 }
             }
         }
@@ -88,7 +87,14 @@ pub(super) async fn answer_with<S: Peer, Fut: Future>(
 ) -> Option<u64> {
     let result = finish(future).await;
     let replied = result.and_then(|value| catch(|| reply(value, &socket, ack)).and_then(|replied| replied));
-    replied.unwrap_or_else(|error| socket.report(&error, ack))
+    match replied.map_err(Error::downcast::<Unsent>) {
+        Ok(ack) => ack,
+        Err(Ok(unsent)) => {
+            unsent.send(&socket).await;
+            None
+        }
+        Err(Err(error)) => report(&socket, &error, ack).await,
+    }
 }
 
 /// A handler without its type.

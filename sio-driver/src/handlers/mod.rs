@@ -37,7 +37,7 @@ pub use handler::Handler;
 pub(crate) use handler::{Erased, catch, finish, start};
 pub(crate) use lanes::{Job, Lanes};
 pub use peer::Peer;
-pub(crate) use peer::{Side, States};
+pub(crate) use peer::{Side, States, Unsent, report};
 pub use reply::IntoReply;
 pub(crate) use table::{Live, Table, find};
 pub use typed::{Asks, Emits, EventHandler, EventName, NoAck, TypedEvent};

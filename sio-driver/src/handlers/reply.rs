@@ -9,6 +9,7 @@ use sio_proto::Str;
 use sio_proto::socket::Payload;
 
 use super::extract::acknowledge;
+use super::peer::Unsent;
 use super::{Data, Peer};
 use crate::error::{EmitError, Error};
 
@@ -62,6 +63,7 @@ fn reply<S: Peer>(
     match ack.map(|id| send(id).map_err(|error| (id, error))) {
         // A peer that has left does not miss its acknowledgement.
         None | Some(Ok(()) | Err((_, EmitError::Disconnected))) => Ok(None),
+        Some(Err((id, EmitError::Full(packet)))) => Err(Unsent { id, packet }.into()),
         Some(Err((id, error))) => {
             tracing::debug!(socket = %socket.log_id(), id, "acknowledgement was not sent");
             Err(error.into())

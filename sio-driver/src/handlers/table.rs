@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use sio_proto::socket::{Args, Payload};
 
+use super::peer::Unsent;
 use super::{Context, Erased, EventHandler, EventName, Handler, Peer, What, acknowledge, catch};
 use crate::error::{EmitError, Error};
 use crate::runtime::BoxFuture;
@@ -74,7 +75,15 @@ impl<S: Peer> Table<S> {
 
     /// Logs that a handler failed, tells the error handlers, and the peer if that is set and it waits under `ack`. Gives `ack` back
     /// if it was not used.
-    pub(crate) fn report(&self, socket: &S, error: &Error, ack: Option<u64>) -> Option<u64> {
+    ///
+    /// # Errors
+    /// What the peer is to be told, if there was no room for it.
+    pub(crate) fn report(
+        &self,
+        socket: &S,
+        error: &Error,
+        ack: Option<u64>,
+    ) -> Result<Option<u64>, Unsent> {
         let (id, namespace) = (socket.log_id(), socket.namespace_name());
         if error.is_panic() {
             tracing::error!(socket = %id, %namespace, %error, "handler failed");
@@ -86,13 +95,14 @@ impl<S: Peer> Table<S> {
                 tracing::error!(socket = %id, %namespace, %error, "in on_error");
             }
         }
-        let (Some(answer), Some(ack)) = (&self.error_ack, ack) else { return ack };
+        let (Some(answer), Some(ack)) = (&self.error_ack, ack) else { return Ok(ack) };
         match catch(|| answer(socket, ack, error)) {
             Ok(Ok(()) | Err(EmitError::Disconnected)) => {}
+            Ok(Err(EmitError::Full(packet))) => return Err(Unsent { id: ack, packet }),
             Ok(Err(error)) => tracing::error!(socket = %id, %namespace, %error, "in ack_errors"),
             Err(error) => tracing::error!(socket = %id, %namespace, %error, "in ack_errors"),
         }
-        None
+        Ok(None)
     }
 
     /// Removes the handlers for an event that were called once already.

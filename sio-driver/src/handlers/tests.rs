@@ -96,7 +96,9 @@ impl Peer for Tester {
         &self.0.states
     }
 
-    fn report(&self, error: &Error, ack: Option<u64>) -> Option<u64> {
+    async fn room_for_ack(&self, _: u64, _: usize) {}
+
+    fn report(&self, error: &Error, ack: Option<u64>) -> Result<Option<u64>, Unsent> {
         self.0.own.get().report(self, error, ack)
     }
 }

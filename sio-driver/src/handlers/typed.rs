@@ -1,13 +1,14 @@
 //! Names of events: strings, or [`TypedEvent`]s, which also say what an event carries.
 
 use std::borrow::Cow;
-use std::future::{Future, ready};
+use std::future::Future;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sio_proto::Str;
 
 use super::handler::{answer_with, start};
+use super::peer::report;
 use super::{Context, Data, FromContext, Handler, IntoReply as _, Peer};
 use crate::Socket;
 use crate::error::Error;
@@ -246,7 +247,7 @@ macro_rules! typed_handlers {
                     Ok(future) => {
                         Box::pin(answer_with(future, socket, ack, |value, socket, ack| value.into_reply(socket, ack)))
                     }
-                    Err(error) => Box::pin(ready(socket.report(&error, ack))),
+                    Err(error) => Box::pin(async move { report(&socket, &error, ack).await }),
                 }
             }
         }

@@ -124,6 +124,13 @@ impl<S: From<Server>> ServerBuilder<S> {
         self
     }
 
+    /// How long each attachment of a packet may take to come. Default: 60 s. Then the connection is closed.
+    #[must_use]
+    pub fn attachment_timeout(mut self, timeout: Duration) -> Self {
+        self.config.attachment_timeout = timeout;
+        self
+    }
+
     /// The form in which packets travel, in place of text with attachments: `Msgpack`, with the feature `msgpack`, or a
     /// [`Parser`] of your own. All clients must use the same: the connection of one that does not is closed, for a `parse error`, at its
     /// first packet.
@@ -241,6 +248,14 @@ impl<S: From<Server>> ServerBuilder<S> {
         self
     }
 
+    /// Most bytes of the `auth` with which a client joins a namespace: the whole JSON text. Default: 64 KiB. With more it is refused, with
+    /// the message `Auth too large`. It is kept as long as the client is in the namespace.
+    #[must_use]
+    pub fn max_auth(mut self, bytes: usize) -> Self {
+        self.config.max_auth = bytes;
+        self
+    }
+
     /// Longest name of a namespace that a client may make, in bytes. Default: 256.
     #[must_use]
     pub fn max_namespace_name(mut self, bytes: usize) -> Self {
@@ -285,6 +300,7 @@ impl<S: From<Server>> ServerBuilder<S> {
             let shard = |index: usize| {
                 let mut config = config.clone();
                 config.shard = u8::try_from(index).unwrap_or_default();
+                config.recovery = config.recovery.map(|recovery| recovery.divided(shards));
                 let mut seed = seed.unwrap_or_else(|| {
                     let mut seed = [0; 32];
                     getrandom::fill(&mut seed).expect("the operating system gives randomness");

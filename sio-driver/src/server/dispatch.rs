@@ -10,7 +10,7 @@ use sio_proto::hub::SocketKey;
 use sio_proto::server::{ConnId, Event, RecoveryRequest};
 use sio_proto::socket::{AckError, ConnectError, DisconnectReason, Payload};
 
-use crate::handlers::{self, Context, Lanes, Peer as _, What, find};
+use crate::handlers::{self, Context, Lanes, What, find, report};
 use crate::runtime::BoxFuture;
 use crate::server::Socket;
 use crate::server::dynamic::Unknown;
@@ -292,7 +292,7 @@ fn run_event(socket: Socket, payload: Payload, ack: Option<u64>) -> Option<BoxFu
         for middleware in middlewares {
             let what = What::Event { payload: payload.clone(), ack: None };
             if let Err(error) = middleware.call(Context { socket: socket.clone(), what }).await {
-                return socket.report(&error, ack);
+                return report(&socket, &error, ack).await;
             }
         }
         match handle_event(socket, payload, ack) {

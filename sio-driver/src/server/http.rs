@@ -14,8 +14,8 @@ use http::{Extensions, HeaderMap, HeaderName, Request, Response, StatusCode};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt as _, Full};
 use sio_proto::engine::{
-    BadRequest, ChannelId, Hangup, Refusal, Request as EngineRequest, Response as EngineResponse, Revision,
-    Transmit, cors_headers, payload, with_cors,
+    BadRequest, ChannelId, Hangup, Refusal, Request as EngineRequest, Response as EngineResponse,
+    Transmit, cors_headers, with_cors,
 };
 use sio_proto::server::{Admission, ConnId};
 use sio_proto::{Sid, SidPrefix};
@@ -257,15 +257,12 @@ where
         }
         None => return Err(Refusal::SessionUnknown),
     };
-    // Other forms have no separator between packets, and their attachments may contain it.
-    let dialect = shard.lock().machine.dialect(conn).unwrap_or_default();
-    let separated = dialect.revision == Revision::V4 && dialect.jsonp.is_none();
     // A body can have very many packets: it is taken in parts, as the application gets on.
     loop {
-        let (part, rest) = if separated { payload::cut(body, packets) } else { (body, None) };
         let now = shard.now();
-        let (response, dispatcher) = {
+        let (response, rest, dispatcher) = {
             let mut locked = shard.lock();
+            let (part, rest) = locked.machine.cut_body(channel.channel, body, packets);
             let (response, fault) = if rest.is_some() {
                 let (response, fault) = locked.machine.handle_part(channel.channel, part, now);
                 (response.map(Ok), fault)
@@ -276,7 +273,7 @@ where
             if let Err(error) = fault {
                 tracing::debug!(?conn, %error, "client broke the protocol");
             }
-            (response, locked.claim(conn))
+            (response, rest, locked.claim(conn))
         };
         // Handlers that need not wait run here; the others go on in a task, and the answer does not wait for them.
         if let Some(mut dispatcher) = dispatcher {

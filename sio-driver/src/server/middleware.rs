@@ -34,7 +34,7 @@ pub trait Veto: Sized + Send + 'static {
 impl Veto for ConnectError {
     /// What a client is told: what it sent itself may be named, our own faults may not.
     fn failed(error: Error, socket: &Socket) -> Self {
-        socket.report(&error, None);
+        let _ = socket.report(&error, None);
         match error.downcast_ref() {
             Some(rejection @ Rejection::Auth(_)) => Self::new(rejection.to_string()),
             _ => Self::new("Internal server error"),

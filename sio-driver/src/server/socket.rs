@@ -16,7 +16,7 @@ use sio_proto::{SocketId, Str};
 use crate::ack::{Answers, EmitWithAck};
 use crate::encode::encode;
 use crate::error::{EmitError, Error, Packet};
-use crate::handlers::{Asks, Emits, EventHandler, EventName, Handler, Live, Peer, States, Table};
+use crate::handlers::{Unsent, Asks, Emits, EventHandler, EventName, Handler, Live, Peer, States, Table};
 use crate::server::acks::{ClientAnswer, Slot};
 use crate::server::data::DataCell;
 use crate::server::flags::Flags;
@@ -209,7 +209,7 @@ impl Socket {
 
     pub(super) async fn wait_to_send(&self, mut result: Result<(), EmitError>) -> Result<(), EmitError> {
         while let Err(EmitError::Full(packet)) = result {
-            self.ready().await;
+            self.room(packet.encoded.len()).await;
             result = self.send_packet(packet);
         }
         result
@@ -288,9 +288,14 @@ impl Socket {
 
     /// Waits until the outbox is at most half full, or the client is gone.
     pub async fn ready(&self) {
+        self.room(0).await;
+    }
+
+    /// Waits until that is so, and a packet of this length fits.
+    async fn room(&self, len: usize) {
         poll_fn(|cx| {
             let mut locked = self.0.shard.lock();
-            let Some(conn) = locked.machine.wait_for_room(self.0.key) else { return Poll::Ready(()) };
+            let Some(conn) = locked.machine.wait_for_room_of(self.0.key, len) else { return Poll::Ready(()) };
             if let Some(conn) = locked.conns.get_mut(conn) {
                 enlist(&mut conn.writers, cx.waker());
             }
@@ -476,11 +481,15 @@ impl Peer for Socket {
         self.send_packet(packet)
     }
 
+    async fn room_for_ack(&self, _: u64, len: usize) {
+        self.room(len).await;
+    }
+
     fn states(&self) -> &States {
         &self.0.server.state
     }
 
-    fn report(&self, error: &Error, ack: Option<u64>) -> Option<u64> {
+    fn report(&self, error: &Error, ack: Option<u64>) -> Result<Option<u64>, Unsent> {
         self.0.handlers.table.report(self, error, ack)
     }
 }

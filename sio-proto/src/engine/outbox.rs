@@ -52,15 +52,19 @@ impl Outbox {
         }
     }
 
+    /// Whether a packet of this length fits.
+    pub(super) fn has_room(&self, len: usize, limit: usize) -> bool {
+        let entries = self.packets.len().saturating_mul(size_of::<Encoded>());
+        self.packets.is_empty() || self.bytes.saturating_add(entries).saturating_add(len) <= limit
+    }
+
     /// Gives the packet back if it does not fit. One packet always fits, however large. Many small ones take more room than
     /// their content, so that counts too.
     pub(super) fn push(&mut self, packet: Encoded, limit: usize) -> Result<(), Encoded> {
-        let len = packet.len();
-        let entries = self.packets.len().saturating_mul(size_of::<Encoded>());
-        if !self.packets.is_empty() && self.bytes.saturating_add(entries).saturating_add(len) > limit {
+        if !self.has_room(packet.len(), limit) {
             return Err(packet);
         }
-        self.bytes += len;
+        self.bytes += packet.len();
         self.packets.push_back(packet);
         Ok(())
     }

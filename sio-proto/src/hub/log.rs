@@ -18,12 +18,12 @@ pub enum Target {
 }
 
 impl Target {
-    /// Whether a socket with this id and in these rooms is meant.
+    /// Whether a socket with this id is meant, which is in the rooms that `is_in` says.
     #[must_use]
-    pub fn means(&self, id: &SocketId, rooms: &[Room]) -> bool {
+    pub fn means(&self, id: &SocketId, is_in: impl Fn(&Room) -> bool) -> bool {
         match self {
             Self::Socket(meant) => meant == id,
-            Self::Scope(scope) => scope.means(rooms),
+            Self::Scope(scope) => scope.means_by(is_in),
         }
     }
 
@@ -60,8 +60,8 @@ pub struct RecoveryLog {
     /// The position of the first entry.
     start: u64,
     bytes: usize,
-    /// When the newest of the entries was sent that had to go for want of room, before their time.
-    pushed_out: Option<Instant>,
+    /// When the newest of the entries was sent that are gone.
+    gone: Option<Instant>,
 }
 
 impl RecoveryLog {
@@ -102,16 +102,23 @@ impl RecoveryLog {
         self.bytes += entry.size();
         self.entries.push_back(entry);
         while self.entries.len() > max_events || self.bytes > max_bytes {
-            let Some(at) = self.pop() else { break };
-            self.pushed_out = Some(at);
+            self.pop();
         }
     }
 
-    fn pop(&mut self) -> Option<Instant> {
-        let entry = self.entries.pop_front()?;
+    /// Forgets the oldest event. Says whether there was one.
+    pub fn pop(&mut self) -> bool {
+        let Some(entry) = self.entries.pop_front() else { return false };
         self.start += 1;
         self.bytes -= entry.size();
-        Some(entry.at)
+        self.gone = Some(entry.at);
+        true
+    }
+
+    /// When the oldest event was sent that is there.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Instant> {
+        self.entries.front().map(|entry| entry.at)
     }
 
     /// Forgets events that are `age` old or older. Gives the time at which the next one will be.
@@ -125,10 +132,10 @@ impl RecoveryLog {
         self.entries.front().map(|entry| entry.at + age)
     }
 
-    /// Whether all events from this time on were kept until they were too old.
+    /// Whether all events from this time on are there.
     #[must_use]
-    pub fn kept_all_since(&self, at: Instant) -> bool {
-        self.pushed_out.is_none_or(|newest| newest < at)
+    pub fn has_all_since(&self, at: Instant) -> bool {
+        self.gone.is_none_or(|newest| newest < at)
     }
 
     /// The position of an event. Looks from the newest to the oldest.
@@ -144,15 +151,10 @@ impl RecoveryLog {
         self.entries.iter().all(|entry| offset.number() < entry.offset.number())
     }
 
-    /// The events from a position on that are for a socket with this id and in these rooms.
-    pub fn since<'a>(
-        &'a self,
-        position: u64,
-        id: &'a SocketId,
-        rooms: &'a [Room],
-    ) -> impl Iterator<Item = (Offset, &'a Encoded)> + 'a {
+    /// The events from a position on, with their positions, and whom they were for.
+    pub fn since(&self, position: u64) -> impl Iterator<Item = (u64, Offset, &Target, &Encoded)> + '_ {
         let skipped = usize::try_from(position.saturating_sub(self.start)).unwrap_or(usize::MAX);
-        let entries = self.entries.iter().skip(skipped);
-        entries.filter(|entry| entry.target.means(id, rooms)).map(|entry| (entry.offset, &entry.packet))
+        let entries = (self.start..).zip(&self.entries).skip(skipped);
+        entries.map(|(at, entry)| (at, entry.offset, &entry.target, &entry.packet))
     }
 }

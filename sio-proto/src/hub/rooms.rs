@@ -68,7 +68,13 @@ impl Scope {
     /// Whether a socket that is in these rooms is meant.
     #[must_use]
     pub fn means(&self, rooms: &[Room]) -> bool {
-        let any = |of: &[Room]| of.iter().any(|room| rooms.contains(room));
+        self.means_by(|room| rooms.contains(room))
+    }
+
+    /// Whether a socket is meant that is in the rooms which `is_in` says.
+    #[must_use]
+    pub fn means_by(&self, is_in: impl Fn(&Room) -> bool) -> bool {
+        let any = |of: &[Room]| of.iter().any(&is_in);
         (self.rooms.is_empty() || any(&self.rooms)) && !any(&self.except)
     }
 }

@@ -61,7 +61,7 @@ impl Server {
         conn.sockets.retain(|(_, socket)| *socket != key);
         conn.inbox.forget(key);
         if let (Some((gone, rooms)), Some(recovery)) = (self.hub.remove(key), &mut self.recovery) {
-            recovery.lose(key, false, false, (gone.namespace(), gone.id(), &rooms), now);
+            recovery.lose(key, false, None, (gone.namespace(), gone.id(), &rooms), now);
         }
         let _ = self.process(id, now);
         Ok(())
@@ -141,13 +141,18 @@ impl Server {
     /// Gives `None` if the outbox of this socket's client is at most half full, or the client is gone. Else gives the
     /// connection for which [`Ready::Write`](super::Ready::Write) will come when that is so.
     pub fn wait_for_room(&mut self, key: SocketKey) -> Option<ConnId> {
+        self.wait_for_room_of(key, 0)
+    }
+
+    /// As [`wait_for_room`](Self::wait_for_room), but there must also be room for a packet of this length
+    /// ([`Encoded::len`]). `Ready::Write` comes as soon as anybody who waits can go on: the others ask again.
+    pub fn wait_for_room_of(&mut self, key: SocketKey, len: usize) -> Option<ConnId> {
         let id = self.hub.get(key)?.handle.0;
-        let half = self.config.engine.max_outbox / 2;
         let conn = self.conns.get_mut(id)?;
-        if !conn.engine.is_open() || conn.engine.outbox_bytes() <= half {
+        if conn.engine.has_room_for(len) {
             return None;
         }
-        conn.wants_room = true;
+        conn.wants_room = Some(conn.wants_room.map_or(len, |least| least.min(len)));
         Some(id)
     }
 
@@ -160,12 +165,22 @@ impl Server {
 
     /// Puts a socket into a room. Ignored for one that is gone (B116).
     pub fn join(&mut self, key: SocketKey, room: &str) {
-        self.hub.join(key, room);
+        if self.hub.join(key, room) {
+            self.moved(key, room, true);
+        }
     }
 
     /// Takes a socket out of a room; harmless if it is not there.
     pub fn leave(&mut self, key: SocketKey, room: &str) {
-        self.hub.leave(key, room);
+        if self.hub.leave(key, room) {
+            self.moved(key, room, false);
+        }
+    }
+
+    fn moved(&mut self, key: SocketKey, room: &str, joined: bool) {
+        if let (Some(recovery), Some(socket)) = (&mut self.recovery, self.hub.get(key)) {
+            recovery.moved(key, socket.namespace(), room, joined);
+        }
     }
 
     /// The rooms that a socket is in.

@@ -20,10 +20,12 @@ pub(super) struct Conn {
     pub(super) armed: Option<Instant>,
     /// Channels that are open.
     pub(super) channels: usize,
-    /// Whether somebody waits for room in the outbox.
-    pub(super) wants_room: bool,
-    /// Whether packets were not handed to a transport when the connection, or one of its sockets, ended.
-    pub(super) undelivered: bool,
+    /// Whether somebody waits for room in the outbox, and the least that is waited for.
+    pub(super) wants_room: Option<usize>,
+    /// How much has come of a packet that is not complete, and when the next part must be there.
+    pub(super) partial: Option<(u32, Instant)>,
+    /// What recovery knows of [`ServerSession::confirmed`].
+    pub(super) confirmed: Option<Instant>,
     /// WebSockets that are closed here, and until when the client may take to close them there; `None` when that is over.
     pub(super) lingering: Vec<(ChannelId, Option<Instant>)>,
 }
@@ -37,14 +39,16 @@ impl Conn {
             inbox: Inbox::default(),
             armed: None,
             channels: 1,
-            wants_room: false,
-            undelivered: false,
+            wants_room: None,
+            partial: None,
+            confirmed: None,
             lingering: Vec::new(),
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let machines = earliest(self.engine.poll_timeout(), self.socket.poll_timeout());
+        let machines = earliest(machines, self.partial.map(|(_, until)| until));
         self.lingering.iter().fold(machines, |at, (_, until)| earliest(at, *until))
     }
 

@@ -1,5 +1,7 @@
 //! What comes from the network and the clock.
 
+use core::time::Duration;
+
 use bytes::Bytes;
 
 use super::{Admission, PeerError, Ready, Server};
@@ -105,8 +107,17 @@ impl Server {
         (response, fault.map_err(PeerError::from).and(processed))
     }
 
+    /// Cuts the body of a POST, or what is left of it, behind its first `packets` packets, at least one: for
+    /// [`handle_part`](Self::handle_part), or for [`handle_body`](Self::handle_body) if there is no second part.
+    pub fn cut_body(&mut self, channel: ChannelId, body: Bytes, packets: usize) -> (Bytes, Option<Bytes>) {
+        match self.conn_of(channel).and_then(|id| self.conns.get_mut(id)) {
+            Some(conn) => conn.engine.cut_body(channel, body, packets),
+            None => (body, None),
+        }
+    }
+
     /// The first packets of a body, of which the rest is still to come, by this and at last by [`handle_body`](Self::handle_body). An owner
-    /// who cuts long bodies ([`payload::cut`](crate::engine::payload::cut)), and waits for [`wants_read`](Self::wants_read) before each
+    /// who cuts long bodies ([`cut_body`](Self::cut_body)), and waits for [`wants_read`](Self::wants_read) before each
     /// part, keeps to `max_inbox` also with bodies of very many packets. Gives the answer if the rest is not wanted any more.
     pub fn handle_part(
         &mut self,
@@ -185,7 +196,16 @@ impl Server {
                     self.ready.push_back(Ready::Transmit(*channel));
                 }
             }
-            if conn.socket.handle_timeout(now).is_err() {
+            let late = match &mut conn.partial {
+                Some((_, until)) if *until <= now && conn.inbox.full => {
+                    // It may have come, but is not read. Never at this very moment again: time must go on.
+                    *until = now + self.config.attachment_timeout.max(Duration::from_millis(1));
+                    false
+                }
+                Some((_, until)) => *until <= now,
+                None => false,
+            };
+            if conn.socket.handle_timeout(now).is_err() || late {
                 Self::expel(conn, now);
             }
             let _ = self.process(id, now);

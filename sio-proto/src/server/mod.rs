@@ -274,7 +274,6 @@ impl Server {
 
     /// Closes a connection whose peer broke the Socket.IO protocol (B102).
     fn expel(conn: &mut Conn, now: Instant) {
-        conn.undelivered |= conn.engine.outbox_bytes() > 0;
         conn.socket.close(DisconnectReason::Connection(CloseReason::ForcedClose));
         conn.engine.close(true, now);
     }
@@ -283,16 +282,16 @@ impl Server {
     fn process(&mut self, id: ConnId, now: Instant) -> Result<(), PeerError> {
         let mut fault = Ok(());
         let Some(conn) = self.conns.get_mut(id) else { return Ok(()) };
-        let limits = (self.config.max_namespaces, self.dynamic.then_some(self.config.max_namespace_name));
         // Each message has had its effect before the next one counts, also if they came in one body.
         loop {
             if let Some(event) = conn.socket.poll_event() {
                 let left = matches!(event, ConnEvent::Disconnect { .. });
-                if left && core::mem::take(&mut conn.wants_room) {
+                if left && conn.wants_room.take().is_some() {
                     // It may be the one that room was waited for.
                     self.ready.push_back(Ready::Write(id));
                 }
                 let recovery = self.recovery.as_deref_mut();
+                let limits = (&*self.config, self.dynamic);
                 Self::route(&mut self.hub, &mut self.random, limits, recovery, conn, (id, event), now);
             } else if let Some(packet) = conn.socket.poll_message() {
                 conn.engine.push(packet);
@@ -306,7 +305,6 @@ impl Server {
                     }
                     engine::Event::Upgraded => conn.tell(Event::Upgraded),
                     engine::Event::Closed { reason, undelivered } => {
-                        conn.undelivered |= undelivered > 0;
                         conn.socket.close(DisconnectReason::Connection(reason));
                         self.sids.remove(&conn.engine.sid());
                         conn.tell(Event::Closed { reason, undelivered });
@@ -314,6 +312,17 @@ impl Server {
                 }
             } else {
                 break;
+            }
+        }
+        let parts = conn.socket.parts();
+        if parts != conn.partial.map_or(0, |(parts, _)| parts) {
+            conn.partial = (parts > 0).then(|| (parts, now + self.config.attachment_timeout));
+        }
+        if let Some(recovery) = &mut self.recovery {
+            let confirmed = conn.engine.confirmed();
+            if let (Some(at), true) = (confirmed, confirmed != conn.confirmed) {
+                conn.confirmed = confirmed;
+                conn.sockets.iter().for_each(|(_, key)| recovery.confirm(*key, at));
             }
         }
         if !conn.inbox.is_empty() && !conn.inbox.announced {
@@ -332,7 +341,7 @@ impl Server {
     fn route(
         hub: &mut Hub<(ConnId, Slot)>,
         random: &mut Random,
-        (most, unknown): (usize, Option<usize>),
+        (config, dynamic): (&Config, bool),
         recovery: Option<&mut Recovery>,
         conn: &mut Conn,
         (id, event): (ConnId, ConnEvent),
@@ -341,10 +350,13 @@ impl Server {
         let event = match event {
             ConnEvent::Connect { slot, namespace, auth } => {
                 let known = hub.namespace(&namespace);
-                let refusal = if known.is_none() && unknown.is_none_or(|longest| namespace.len() > longest) {
+                let possible = dynamic && namespace.len() <= config.max_namespace_name;
+                let refusal = if known.is_none() && !possible {
                     Some("Invalid namespace")
-                } else if conn.sockets.len() >= most {
+                } else if conn.sockets.len() >= config.max_namespaces {
                     Some("Too many namespaces")
+                } else if auth.as_ref().is_some_and(|auth| auth.len() > config.max_auth) {
+                    Some("Auth too large")
                 } else {
                     None
                 };
@@ -379,9 +391,8 @@ impl Server {
                 conn.sockets.retain(|(of, _)| *of != slot);
                 let Some((gone, rooms)) = hub.remove(socket) else { return };
                 if let Some(recovery) = recovery {
-                    let at_rest = gone.is_connected() && !conn.undelivered && conn.engine.outbox_bytes() == 0;
                     let place = (gone.namespace(), gone.id(), &rooms[..]);
-                    recovery.lose(socket, reason.is_recoverable(), at_rest, place, now);
+                    recovery.lose(socket, reason.is_recoverable(), conn.engine.confirmed(), place, now);
                 }
                 Event::Disconnect { socket, reason, rooms }
             }
@@ -404,9 +415,8 @@ impl Server {
 
     fn announce_room(&mut self, id: ConnId) {
         if let Some(conn) = self.conns.get_mut(id) {
-            let half = self.config.engine.max_outbox / 2;
-            if conn.wants_room && (!conn.engine.is_open() || conn.engine.outbox_bytes() <= half) {
-                conn.wants_room = false;
+            if conn.wants_room.is_some_and(|len| conn.engine.has_room_for(len)) {
+                conn.wants_room = None;
                 self.ready.push_back(Ready::Write(id));
             }
         }

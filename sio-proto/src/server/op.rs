@@ -41,7 +41,8 @@ pub struct Broadcast {
 
 impl Server {
     /// Applies an operation to the connected sockets that `scope` means. The result counts broadcasts; for other operations it
-    /// counts the sockets. Clients that are away and may be recovered are not counted, but it applies to them too.
+    /// counts the sockets. Clients that are away and may be recovered, or are on their way back, are not counted, but it applies to
+    /// them too.
     pub fn apply(&mut self, namespace: NamespaceId, scope: &Scope, op: &Op, now: Instant) -> Delivery {
         if let Some(recovery) = &mut self.recovery {
             recovery.apply(namespace, scope, op);
@@ -66,8 +67,13 @@ impl Server {
         scope: &Scope,
         mut act: impl FnMut(&mut Self, crate::hub::SocketKey),
     ) -> Delivery {
-        let keys = self.hub.selected(namespace, scope);
+        let mut keys = self.hub.selected(namespace, scope);
         let sockets = keys.len();
+        // Those on their way back to a session are not away any more, and not connected yet.
+        if let Some(recovery) = &self.recovery {
+            let is_in = |key, room: &Room| self.hub.rooms(key).any(|joined| joined == room);
+            keys.extend(recovery.pending(namespace).filter(|key| scope.means_by(|room| is_in(*key, room))));
+        }
         keys.into_iter().for_each(|key| act(self, key));
         Delivery { sockets, skipped: 0 }
     }
@@ -123,7 +129,6 @@ impl Server {
         }
         for id in overflowed {
             if let Some(conn) = self.conns.get_mut(id) {
-                conn.undelivered = true;
                 conn.engine.abort(CloseReason::Overflow);
             }
             let _ = self.process(id, now);

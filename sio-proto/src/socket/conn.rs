@@ -195,6 +195,8 @@ pub struct ServerConn {
     joined: Vec<Joined>,
     /// Namespaces that the client was sent away from: what it sent before it knew is not its fault.
     left: Vec<Str>,
+    /// How many messages of a packet have come that is not complete.
+    parts: u32,
     next_slot: u32,
     /// When the client must have joined a namespace.
     connect_by: Option<Instant>,
@@ -224,6 +226,7 @@ impl ServerConn {
             wire: Wire::new(config),
             joined: Vec::new(),
             left: Vec::new(),
+            parts: 0,
             next_slot: 0,
             connect_by: Some(now + config.connect_timeout),
             out: VecDeque::new(),
@@ -251,8 +254,12 @@ impl ServerConn {
         if self.closed {
             return Ok(());
         }
+        let parts = core::mem::take(&mut self.parts);
         match self.wire.decode(message)? {
-            None => Ok(()),
+            None => {
+                self.parts = parts.saturating_add(1);
+                Ok(())
+            }
             Some(Packet::Connect { namespace, data }) => match self.revision {
                 Revision::V4 => self.handle_connect(namespace, data),
                 Revision::V3 => {
@@ -466,6 +473,7 @@ impl ServerConn {
         }
         self.connect_by = None;
         self.left = Vec::new();
+        self.parts = 0;
         self.closed = true;
         self.out.clear();
         self.wire.reset();
@@ -491,6 +499,12 @@ impl ServerConn {
     pub(crate) fn shrink(&mut self) {
         self.out.shrink_to(0);
         self.events.shrink_to(0);
+    }
+
+    /// How many messages have come of a packet whose attachments are still awaited; 0 if there is none.
+    #[must_use]
+    pub fn parts(&self) -> u32 {
+        self.parts
     }
 
     /// The slots of all namespaces that are joined or being joined.

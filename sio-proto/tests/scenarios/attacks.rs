@@ -142,10 +142,51 @@ fn a_namespace_does_not_keep_the_packet_that_asked_for_it() {
     let mut rig = Rig::new();
     rig.server.of("/chat");
     let ws = rig.websocket();
-    let (packet, alive) = watched(format!("40/chat,{{\"a\":\"{}\"}}", "x".repeat(100_000)));
+    let (packet, alive) = watched(format!("40/chat,{{\"a\":\"{}\"}}", "x".repeat(50_000)));
     rig.server.handle_message(ws.channel, Message::Text(packet.try_into().unwrap()), rig.now).unwrap();
     rig.asked(ws.conn);
     assert!(!alive(), "the auth object would stay for as long as the connection");
+}
+
+/// Somebody who answers pings could keep ten megabytes for as long as it likes.
+#[test]
+fn attachments_that_do_not_come_are_not_awaited_for_ever() {
+    let mut rig = Rig::with(|_, config| config.max_inbox = 1);
+    let ws = rig.websocket();
+    rig.join(ws, "");
+    let attachment = |rig: &mut Rig| {
+        rig.server.handle_message(ws.channel, Message::Binary(Bytes::from_static(&[1])), rig.now).unwrap();
+    };
+    let pass = |rig: &mut Rig, seconds: u64| {
+        for _ in 0..seconds {
+            rig.pass_ms(1000);
+            if rig.frames(ws).contains(&"2".to_owned()) {
+                rig.say(ws, "3").unwrap();
+            }
+        }
+    };
+    const EVENT: &str = r#"453-["a",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1},{"_placeholder":true,"num":2}]"#;
+    // Each has its time, and a packet that is complete has no more to fear.
+    for _ in 0..2 {
+        rig.say(ws, EVENT).unwrap();
+        for _ in 0..3 {
+            pass(&mut rig, 59);
+            attachment(&mut rig);
+        }
+        // The next one is not read while nobody takes this one away.
+        rig.say(ws, "451-[\"b\",{\"_placeholder\":true,\"num\":0}]").unwrap();
+        pass(&mut rig, 200);
+        assert_eq!(rig.told(ws.conn).len(), 1);
+        attachment(&mut rig);
+        assert_eq!(rig.told(ws.conn).len(), 1);
+        pass(&mut rig, 100);
+    }
+    rig.say(ws, EVENT).unwrap();
+    attachment(&mut rig);
+    pass(&mut rig, 59);
+    assert_eq!(rig.told(ws.conn), [""; 0]);
+    pass(&mut rig, 1);
+    assert_eq!(rig.told(ws.conn)[0], "disconnect: forced close");
 }
 
 #[test]

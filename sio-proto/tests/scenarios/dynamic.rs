@@ -110,6 +110,21 @@ fn b111_names_and_numbers_are_bounded() {
 }
 
 #[test]
+fn auth_is_bounded() {
+    let mut rig = Rig::with(|_, config| config.max_auth = 20);
+    let ws = rig.websocket();
+    // 20 bytes, and 21.
+    rig.say(ws, r#"40{"token":"12345678"}"#).unwrap();
+    let socket = rig.asked(ws.conn);
+    rig.server.accept(socket, rig.now).unwrap();
+    drop(rig.frames(ws));
+    rig.server.of("/other");
+    rig.say(ws, r#"40/other,{"token":"123456789"}"#).unwrap();
+    assert_eq!(rig.frames(ws), [r#"44/other,{"message":"Auth too large"}"#]);
+    assert_eq!(rig.told(ws.conn), [""; 0]);
+}
+
+#[test]
 fn a_namespace_can_be_removed_when_nobody_is_there() {
     let mut rig = rig();
     let old = rig.server.of("/dyn");

@@ -471,3 +471,54 @@ fn messages_of_engine_io_alone() {
     let Some(Transmit::Packet(packet)) = session.poll_transmit(ChannelId(1)) else { panic!("a frame") };
     assert_eq!(packet.frames().map(|frame| show(&frame)).collect::<Vec<_>>(), ["bin:\u{4}y"]);
 }
+
+/// As those of revision 4, see `pressure.rs`: the whole body would be too much at once.
+#[test]
+fn bodies_of_all_forms_are_taken_in_parts() {
+    let event = r#"42["ä"]"#;
+    let binary = [&[0, 8, 255][..], event.as_bytes()].concat().repeat(10);
+    let encoded: String = form_urlencoded::byte_serialize([event; 10].join("\u{1e}").as_bytes()).collect();
+    let text = format!("7:{event}").repeat(10);
+    let form: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    let cases = [
+        (v3(), None, text.clone().into_bytes()),
+        (v3(), Some("application/octet-stream"), binary),
+        (jsonp(v3(), 1), None, format!("d={form}").into_bytes()),
+        (jsonp(Dialect::default(), 1), None, format!("d={encoded}").into_bytes()),
+        (Dialect::default(), None, [event; 10].join("\u{1e}").into_bytes()),
+    ];
+    for (dialect, content_type, body) in cases {
+        let mut rig = Rig::with(|engine, server| {
+            (engine.allow_eio3, engine.jsonp) = (true, true);
+            server.max_inbox = 3;
+        });
+        let peer = poller(&mut rig, dialect);
+        let admission =
+            rig.server.handle_request_in(dialect, Request::Post(peer.sid), content_type, rig.now);
+        let Ok(Admission::Post(channel)) = admission else { panic!("{admission:?}") };
+        let (mut rest, mut events, mut parts) = (Some(Bytes::from(body)), 0, 0);
+        while let Some(body) = rest.take() {
+            let (part, more) = rig.server.cut_body(channel, body, 3);
+            if more.is_some() {
+                let (answer, fault) = rig.server.handle_part(channel, part, rig.now);
+                assert_eq!((answer, fault), (None, Ok(())), "{dialect:?}");
+            } else {
+                let (answer, fault) = rig.server.handle_body(channel, part, rig.now);
+                assert_eq!((answer.unwrap().body, fault), ("ok".into(), Ok(())));
+            }
+            let told = rig.told(peer.conn);
+            assert!(told.len() <= 3 && told.iter().all(|event| event == r#"["ä"]"#), "{told:?}");
+            (events, parts, rest) = (events + told.len(), parts + 1, more);
+        }
+        assert_eq!((events, parts), (10, 4), "{dialect:?}");
+        // The next body is one of its own.
+        let close = match (dialect.revision, dialect.jsonp) {
+            (Revision::V3, None) => "1:1",
+            (Revision::V3, Some(_)) => "d=1:1",
+            (_, None) => "1",
+            (_, Some(_)) => "d=1",
+        };
+        post(&mut rig, peer, dialect, None, close).unwrap();
+        assert_eq!(rig.told(peer.conn)[0], "disconnect: transport close");
+    }
+}

@@ -23,6 +23,7 @@ mod packets;
 mod polling;
 mod pressure;
 mod recovery;
+mod recovery_limits;
 mod recovery_model;
 mod rooms;
 mod upgrade;

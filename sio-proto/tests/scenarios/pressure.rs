@@ -1,6 +1,6 @@
 //! Queues that fill up.
 
-use sio_proto::engine::{Overflow, Refusal, payload};
+use sio_proto::engine::{Overflow, Refusal};
 use sio_proto::hub::Scope;
 use sio_proto::server::{Broadcast, EmitError, Op, Ready};
 
@@ -196,7 +196,7 @@ fn a_body_in_parts_keeps_to_the_inbox() {
     let mut rest = Some(bytes::Bytes::from(["42[\"a\"]"; 10].join("\u{1e}")));
     let (mut parts, mut answered) = (0, None);
     while let Some(body) = rest.take() {
-        let (part, more) = payload::cut(body, 2);
+        let (part, more) = rig.server.cut_body(channel, body, 2);
         answered = match more {
             Some(_) => rig.server.handle_part(channel, part, rig.now).0.map(Ok),
             None => Some(rig.server.handle_body(channel, part, rig.now).0),

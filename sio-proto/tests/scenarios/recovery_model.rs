@@ -1,11 +1,12 @@
 //! Connection state recovery against a model: whoever is recovered has heard every event that was meant for it, once and in order;
 //! whatever the order of things, and however little is kept.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use sio_proto::hub::SocketKey;
-use sio_proto::server::ConnectionStateRecovery;
+use sio_proto::server::{ConnectionStateRecovery, Op};
 
 use crate::common::{Ws, scope};
 use crate::recovery::{Memory, World};
@@ -21,6 +22,8 @@ enum Step {
     /// It comes back, perhaps before its connection is known to be broken.
     Back(u8),
     Pass(u8),
+    /// Somebody is put into a room, or out of one; also while it is away.
+    Move(u8, u8, bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -30,6 +33,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<u8>().prop_map(Step::Lose),
         3 => any::<u8>().prop_map(Step::Back),
         2 => any::<u8>().prop_map(Step::Pass),
+        3 => (any::<u8>(), any::<u8>(), any::<bool>()).prop_map(|(who, room, joins)| Step::Move(who, room, joins)),
     ]
 }
 
@@ -37,17 +41,18 @@ struct Client {
     ws: Ws,
     socket: SocketKey,
     memory: Memory,
+    rooms: BTreeSet<&'static str>,
     /// What it should have heard since its session began.
     meant: Vec<String>,
     heard: Vec<String>,
 }
 
 impl Client {
-    fn new(world: &mut World, room: &str) -> Self {
+    fn new(world: &mut World, room: &'static str) -> Self {
         let mut memory = Memory::default();
         let (ws, socket, _) = world.connect(&mut memory, "40");
         world.rig.server.join(socket, room);
-        Self { ws, socket, memory, meant: Vec::new(), heard: Vec::new() }
+        Self { ws, socket, memory, rooms: BTreeSet::from([room]), meant: Vec::new(), heard: Vec::new() }
     }
 
     fn hear(&mut self, world: &mut World) {
@@ -60,7 +65,7 @@ impl Client {
         }
     }
 
-    fn back(&mut self, world: &mut World, room: &str) -> bool {
+    fn back(&mut self, world: &mut World, room: &'static str) -> bool {
         let (ws, socket, mut heard) = world.back(&mut self.memory);
         // Whatever is still on its way to the old connection is lost.
         let old = std::mem::replace(&mut self.ws, ws);
@@ -74,6 +79,7 @@ impl Client {
         } else {
             assert_eq!(heard, [""; 0]);
             world.rig.server.join(socket, room);
+            self.rooms = BTreeSet::from([room]);
             (self.meant, self.heard) = Default::default();
         }
         recovered
@@ -92,10 +98,11 @@ fn play(steps: &[Step], recovery: ConnectionStateRecovery) -> (usize, usize) {
         match *step {
             Step::Emit(how, who) => {
                 let who = usize::from(who) % clients.len();
+                let rooms: Vec<_> = clients.iter().map(|client| client.rooms.clone()).collect();
                 let meant = |index: usize| match how % 4 {
                     0 => true,
-                    1 => ROOMS[index] == "a",
-                    2 => ROOMS[index] != "a",
+                    1 => rooms[index].contains("a"),
+                    2 => !rooms[index].contains("a"),
                     _ => index == who,
                 };
                 match how % 4 {
@@ -129,6 +136,18 @@ fn play(steps: &[Step], recovery: ConnectionStateRecovery) -> (usize, usize) {
                     anew += 1;
                 }
             }
+            Step::Move(who, room, joins) => {
+                let client = &mut clients[usize::from(who) % ROOMS.len()];
+                let room = ROOMS[usize::from(room) % ROOMS.len()];
+                let (list, id) = (vec![room.into()], client.memory.sid.clone());
+                let op = if joins { Op::Join(list) } else { Op::Leave(list) };
+                world.apply(&scope(&[&id], &[]), &op);
+                if joins {
+                    client.rooms.insert(room);
+                } else {
+                    client.rooms.remove(room);
+                }
+            }
             Step::Pass(time) => {
                 // Pings of those who read.
                 for _ in 0..time % 16 {
@@ -151,8 +170,11 @@ proptest! {
         steps in prop::collection::vec(step(), 0..80),
         max_events in prop_oneof![Just(10_000_usize), 0_usize..6],
         max_sessions in prop_oneof![Just(1000_usize), 0_usize..3],
+        max_bytes in prop_oneof![Just([1 << 20; 3]), prop::array::uniform3(0_usize..3000)],
     ) {
-        play(&steps, ConnectionStateRecovery::new().max_events(max_events).max_sessions(max_sessions));
+        let [total, missed, carried] = max_bytes;
+        let recovery = ConnectionStateRecovery::new().max_events(max_events).max_sessions(max_sessions);
+        play(&steps, recovery.max_total_bytes(total).max_missed_bytes(missed).max_carried_bytes(carried));
     }
 
     /// With room enough and within the time, everybody is recovered.

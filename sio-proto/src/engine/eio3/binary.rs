@@ -60,6 +60,19 @@ fn cut(body: &[u8]) -> Result<(bool, usize, usize), PacketError> {
     Ok((is_text, start, end))
 }
 
+/// Where the first `packets` packets end. `None` if they are broken.
+pub(super) fn end_of(body: &[u8], packets: usize) -> Option<usize> {
+    let mut at = 0;
+    for _ in 0..packets {
+        if at == body.len() {
+            break;
+        }
+        let (_, _, end) = cut(&body[at..]).ok()?;
+        at += end;
+    }
+    Some(at)
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::vec::Vec;

@@ -79,6 +79,19 @@ pub(super) fn decode_binary_apart(body: Bytes) -> impl Iterator<Item = Result<Pa
     })
 }
 
+/// Cuts a payload of either form behind its first `packets` packets, at least one. What is cut off is a copy. One that is broken there is
+/// not cut.
+pub(super) fn cut_at(payload: Bytes, binary: bool, packets: usize) -> (Bytes, Option<Bytes>) {
+    let packets = packets.max(1);
+    let end = if binary { binary::end_of(&payload, packets) } else { text::end_of(&payload, packets) };
+    match end {
+        Some(end) if end < payload.len() => {
+            (Bytes::copy_from_slice(&payload[..end]), Some(payload.slice(end..)))
+        }
+        _ => (payload, None),
+    }
+}
+
 /// Number of UTF-16 code units.
 fn utf16_len(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.chars().map(char::len_utf16).sum() }
@@ -196,6 +209,31 @@ mod tests {
     }
 
     proptest! {
+        /// Whatever is cut off, and whether or not it is a payload.
+        #[test]
+        fn parts_are_the_whole(packets in prop::collection::vec(packet(), 1..8), at in 1usize..4, junk: Vec<u8>) {
+            for binary in [false, true] {
+                let encoder = if binary { Encoder::binary(0) } else { Encoder::text(0) };
+                let mut rest = Some(encode(encoder, &packets));
+                let mut parts = Vec::new();
+                while let Some(body) = rest {
+                    let (part, more) = cut_at(body, binary, at);
+                    let decoded: Vec<_> = if binary {
+                        decode_binary(part).map(Result::unwrap).collect()
+                    } else {
+                        decode(Str::try_from(part).unwrap()).map(Result::unwrap).collect()
+                    };
+                    prop_assert!(decoded.len() <= at);
+                    parts.extend(decoded);
+                    rest = more;
+                }
+                prop_assert_eq!(&parts, &packets);
+                let (part, more) = cut_at(junk.clone().into(), binary, at);
+                let whole = [&part[..], more.as_deref().unwrap_or_default()].concat();
+                prop_assert_eq!(&whole, &junk);
+            }
+        }
+
         #[test]
         fn both_forms_round_trip(packets in prop::collection::vec(packet(), 1..8)) {
             let text = Str::try_from(encode(Encoder::text(0), &packets)).unwrap();

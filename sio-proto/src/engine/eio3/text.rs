@@ -76,6 +76,36 @@ fn prefix(text: &str, units: usize) -> Option<usize> {
     (left == 0).then_some(text.len())
 }
 
+/// Where the first `packets` packets end. `None` if they are broken.
+pub(super) fn end_of(body: &[u8], packets: usize) -> Option<usize> {
+    let mut at = 0;
+    for _ in 0..packets {
+        let digits = body[at..].iter().take(MAX_DIGITS).take_while(|byte| byte.is_ascii_digit()).count();
+        let length = core::str::from_utf8(&body[at..at + digits]).ok()?;
+        let mut units: usize = length.parse().ok()?;
+        at += digits;
+        if body.get(at) != Some(&b':') {
+            return None;
+        }
+        at += 1;
+        // The first byte of a character says how many bytes and units it has. It is decoded properly later.
+        while units > 0 {
+            let (bytes, more) = match body.get(at)? {
+                ..0xc0 => (1, 1),
+                ..0xe0 => (2, 1),
+                ..0xf0 => (3, 1),
+                _ => (4, 2),
+            };
+            at += bytes;
+            units = units.checked_sub(more)?;
+        }
+        if at >= body.len() {
+            return (at == body.len()).then_some(at);
+        }
+    }
+    Some(at)
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::vec::Vec;

@@ -47,6 +47,7 @@ impl ServerSession {
         }
         self.post = Some(channel);
         self.post_is_binary = is_binary;
+        self.post_is_form = self.dialect.jsonp.is_some();
         Ok(())
     }
 
@@ -68,8 +69,30 @@ impl ServerSession {
         (Ok(Response::ok()), self.decode_body(body, now))
     }
 
+    /// Cuts the body of a POST, or what is left of it, behind its first `packets` packets, at least one, so that it can be taken in parts.
+    /// What comes out must be handled: the first part by [`handle_part`](Self::handle_part) if there is a second, else by
+    /// [`handle_body`](Self::handle_body).
+    pub fn cut_body(&mut self, channel: ChannelId, body: Bytes, packets: usize) -> (Bytes, Option<Bytes>) {
+        if self.post != Some(channel) {
+            return (body, None);
+        }
+        let body = self.open_form(body);
+        match self.dialect.revision {
+            Revision::V4 => payload::cut(body, packets),
+            Revision::V3 => eio3::cut_at(body, self.post_is_binary, packets),
+        }
+    }
+
+    /// The payload, which is in a form if the client polls by JSONP.
+    fn open_form(&mut self, body: Bytes) -> Bytes {
+        if core::mem::take(&mut self.post_is_form) && !self.post_is_binary {
+            return jsonp::payload(&body).unwrap_or_default();
+        }
+        body
+    }
+
     /// The first packets of a body, of which the rest is still to come, in further parts and at last by
-    /// [`handle_body`](Self::handle_body); see [`payload::cut`]. Gives the answer if the rest is not wanted any more, and what was wrong,
+    /// [`handle_body`](Self::handle_body); see [`cut_body`](Self::cut_body). Gives the answer if the rest is not wanted any more, and what was wrong,
     /// if anything.
     pub fn handle_part(
         &mut self,
@@ -86,11 +109,10 @@ impl ServerSession {
     }
 
     fn decode_body(&mut self, body: Bytes, now: Instant) -> Result<(), PeerError> {
-        if core::mem::take(&mut self.post_is_binary) {
+        if self.post_is_binary {
             return self.handle_payload(eio3::decode_binary_apart(body), now);
         }
-        let body =
-            if self.dialect.jsonp.is_some() { jsonp::payload(&body).unwrap_or_default() } else { body };
+        let body = self.open_form(body);
         let Ok(body) = Str::try_from(body) else {
             self.abort(CloseReason::ParseError);
             return Err(PeerError::NotUtf8);
@@ -199,7 +221,10 @@ impl ServerSession {
                 self.outbox.push_pong();
                 self.announce();
             }
-            Packet::Pong(_) => self.heartbeat.handle_pong(now, self.config.ping_interval),
+            Packet::Pong(_) => {
+                self.heartbeat.handle_pong(now, self.config.ping_interval);
+                self.confirmed = self.pinged.take().or(self.confirmed);
+            }
             _ => self.heartbeat.handle_traffic(now, self.config.ping_timeout),
         }
         match packet {
@@ -294,6 +319,8 @@ impl ServerSession {
                 match self.heartbeat.handle_timeout(now, timeout, self.paused) {
                     Beat::None => {}
                     Beat::Ping => {
+                        // Pings overtake what waits, so they say nothing of it.
+                        self.pinged = (self.outbox.packets() == 0).then_some(now);
                         self.outbox.push_control(Str::from_static("2"));
                         self.announce();
                     }

@@ -53,8 +53,13 @@ pub struct ServerSession {
     post: Option<ChannelId>,
     /// Whether that body is of the binary form of revision 3.
     post_is_binary: bool,
+    /// Whether that body is a form, out of which its payload is to be taken.
+    post_is_form: bool,
     upgrade: Option<Upgrade>,
     heartbeat: Heartbeat,
+    /// When the ping was sent that is not answered yet, if nothing waited before it.
+    pinged: Option<Instant>,
+    confirmed: Option<Instant>,
     paused: bool,
     /// Whether the answer to the handshake is still to come.
     first: bool,
@@ -130,8 +135,11 @@ impl ServerSession {
             poll: (transport == Transport::Polling).then_some(channel),
             post: None,
             post_is_binary: false,
+            post_is_form: false,
             upgrade: None,
             heartbeat,
+            pinged: None,
+            confirmed: None,
             paused: false,
             first: transport == Transport::Polling,
             outbox: Outbox::default(),
@@ -175,6 +183,13 @@ impl ServerSession {
         self.outbox.push(packet, self.config.max_outbox).map_err(SendError::Full)?;
         self.announce();
         Ok(())
+    }
+
+    /// Whether at most half of `max_outbox` waits, and a packet of this length would be accepted; also if none is any more.
+    #[must_use]
+    pub fn has_room_for(&self, len: usize) -> bool {
+        let limit = self.config.max_outbox;
+        !self.is_open() || (self.outbox.bytes() <= limit / 2 && self.outbox.has_room(len, limit))
     }
 
     /// Sends a packet of the protocol's own, for which there is some room beside the application's. A client that makes us
@@ -345,6 +360,13 @@ impl ServerSession {
     pub(crate) fn shrink(&mut self) {
         self.events.shrink_to(0);
         self.replies.shrink_to(0);
+    }
+
+    /// Everything that was accepted for sending before this time has arrived: a ping that was sent after it was answered. `None` as long
+    /// as that is not known of anything, and always in revision 3, where the client pings.
+    #[must_use]
+    pub fn confirmed(&self) -> Option<Instant> {
+        self.confirmed
     }
 
     /// Whether the session is over. Replies to its last channels may still wait in `poll_transmit`.

@@ -6,6 +6,9 @@ use core::time::Duration;
 /// it comes back in time.
 ///
 /// It costs one entry in a log for each event that the server emits, in each shard for a broadcast; the event itself is shared.
+///
+/// At most it keeps, in bytes: `max_total_bytes` for the logs, `max_carried_bytes` for recovered sessions, and for each shard
+/// `max_sessions` times what a session takes: about 1 KiB, 200 for each room, and what the application keeps with the socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct ConnectionStateRecovery {
@@ -23,6 +26,18 @@ pub struct ConnectionStateRecovery {
     /// Most bytes of events that are kept, for each namespace and shard. Default: 16 MiB, with the same consequence. A broadcast is
     /// counted in each shard, but all shards share its content.
     pub max_bytes: usize,
+    /// Most bytes of events that are kept in all namespaces together. Default: 128 MiB. Above it the oldest go, of whatever namespace,
+    /// with the same consequence.
+    ///
+    /// A server of several shards gives each of them an equal part; see [`divided`](Self::divided).
+    pub max_total_bytes: usize,
+    /// Most bytes of events that one client may have missed, with the few dozen that each takes beside its content. Default: 4 MiB; never
+    /// more than `max_outbox`. Who has missed more begins anew.
+    pub max_missed_bytes: usize,
+    /// Most bytes of events that are kept for sessions which were recovered, until it is certain that their clients have got them.
+    /// Default: 32 MiB. Above it such events go, first those of the clients who have been away longest; who loses the connection again
+    /// and has not seen them begins anew. Divided among shards as `max_total_bytes` is.
+    pub max_carried_bytes: usize,
     /// Most sessions that are kept for clients who are away, for each shard. Default: 100,000. Above it those go that have been away
     /// longest.
     pub max_sessions: usize,
@@ -35,6 +50,9 @@ impl Default for ConnectionStateRecovery {
             skip_middlewares: true,
             max_events: 10_000,
             max_bytes: 16 << 20,
+            max_total_bytes: 128 << 20,
+            max_missed_bytes: 4 << 20,
+            max_carried_bytes: 32 << 20,
             max_sessions: 100_000,
         }
     }
@@ -75,10 +93,40 @@ impl ConnectionStateRecovery {
         self
     }
 
+    /// Most bytes of events that are kept in all namespaces and shards together. Default: 128 MiB.
+    #[must_use]
+    pub const fn max_total_bytes(mut self, bytes: usize) -> Self {
+        self.max_total_bytes = bytes;
+        self
+    }
+
+    /// Most bytes of events that one client may have missed. Default: 4 MiB.
+    #[must_use]
+    pub const fn max_missed_bytes(mut self, bytes: usize) -> Self {
+        self.max_missed_bytes = bytes;
+        self
+    }
+
+    /// Most bytes of events that are kept for recovered sessions until they have certainly arrived. Default: 32 MiB.
+    #[must_use]
+    pub const fn max_carried_bytes(mut self, bytes: usize) -> Self {
+        self.max_carried_bytes = bytes;
+        self
+    }
+
     /// Most sessions that are kept for clients who are away, for each shard. Default: 100,000.
     #[must_use]
     pub const fn max_sessions(mut self, sessions: usize) -> Self {
         self.max_sessions = sessions;
+        self
+    }
+
+    /// What one of so many shards is allowed, so that together they keep to the limits that are meant for all. At least one.
+    #[must_use]
+    pub const fn divided(mut self, shards: usize) -> Self {
+        let shards = if shards == 0 { 1 } else { shards };
+        self.max_total_bytes /= shards;
+        self.max_carried_bytes /= shards;
         self
     }
 }

@@ -7,19 +7,24 @@
 //!     └── left, sent away ──► gone ◄┘
 //! ```
 
+mod away;
 mod config;
+mod logs;
+mod rooms;
 mod session;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use slotmap::SecondaryMap;
 
+use away::Away;
 pub use config::ConnectionStateRecovery;
+use logs::Logs;
 pub use session::{Kept, RecoveryRequest, Session};
-use session::{Lost, Stream};
+use session::{Laden, Lost, Stream, weight};
 
 use super::{Op, Server};
 use crate::engine::{self, Encoded};
@@ -37,15 +42,16 @@ pub(super) struct Recovery {
     /// How long after it was sent an event may turn out not to have arrived.
     margin: Duration,
     max_missed: usize,
-    logs: BTreeMap<NamespaceId, RecoveryLog>,
+    logs: Logs,
     live: SecondaryMap<SocketKey, Stream>,
-    /// Live sockets that carry events of an earlier connection, with the time from which on they need not.
-    carriers: VecDeque<(Instant, SocketKey)>,
+    /// Sockets that have a session back, but are not let in yet.
+    pending: BTreeMap<NamespaceId, BTreeSet<SocketKey>>,
     pids: BTreeMap<Pid, Holder>,
-    /// The sessions that are lost, by the end of their time.
-    expiry: BTreeSet<(Instant, Pid)>,
-    /// How many of them each namespace has; none is 0.
-    awaited: BTreeMap<NamespaceId, usize>,
+    away: Away,
+    /// Who carries events of an earlier connection, in the order in which these go for want of room.
+    laden: BTreeSet<(Laden, Pid)>,
+    /// What all sessions carry, in bytes.
+    carried: usize,
     sweep_at: Option<Instant>,
     /// The server closes: nobody can come back.
     over: bool,
@@ -65,13 +71,14 @@ impl Recovery {
         Self {
             config,
             margin: engine.ping_interval + engine.ping_timeout + engine.ping_timeout,
-            max_missed: engine.max_outbox,
-            logs: BTreeMap::new(),
+            max_missed: config.max_missed_bytes.min(engine.max_outbox),
+            logs: Logs::default(),
             live: SecondaryMap::new(),
-            carriers: VecDeque::new(),
+            pending: BTreeMap::new(),
             pids: BTreeMap::new(),
-            expiry: BTreeSet::new(),
-            awaited: BTreeMap::new(),
+            away: Away::default(),
+            laden: BTreeSet::new(),
+            carried: 0,
             sweep_at: None,
             over: false,
             earlier: false,
@@ -91,8 +98,7 @@ impl Recovery {
         if self.over {
             return;
         }
-        let limits = (self.config.max_events, self.config.max_bytes);
-        self.logs.entry(namespace).or_default().push(offset, target, packet, now, limits);
+        self.logs.push(namespace, (offset, target, packet), now, &self.config);
         self.arm(now + self.age());
     }
 
@@ -107,13 +113,73 @@ impl Recovery {
         }
     }
 
+    /// A socket has joined a room, or left one.
+    pub(super) fn moved(&mut self, key: SocketKey, namespace: NamespaceId, room: &str, joined: bool) {
+        if let (Some(stream), Some(log)) = (self.live.get_mut(key), self.logs.get(namespace)) {
+            stream.changes.note(log, stream.since, room.into(), joined);
+        }
+    }
+
+    /// What was sent to a socket before this time has arrived.
+    pub(super) fn confirm(&mut self, key: SocketKey, at: Instant) {
+        let Some(stream) = self.live.get_mut(key) else { return };
+        if stream.welcomed.is_some_and(|welcomed| welcomed < at) && (stream.laden.is_some() || stream.pruned) {
+            stream.pruned = false;
+            stream.from_anchor = false;
+            let pid = stream.pid;
+            self.unload(pid);
+        }
+    }
+
     fn begin(&mut self, key: SocketKey, stream: Stream) {
         self.pids.insert(stream.pid, Holder::Live(key));
         self.live.insert(key, stream);
     }
 
-    fn end_of_log(&self, namespace: NamespaceId) -> u64 {
-        self.logs.get(&namespace).map_or(0, RecoveryLog::end)
+    fn stream(&mut self, pid: Pid) -> Option<&mut Stream> {
+        match self.pids.get_mut(&pid)? {
+            Holder::Live(key) => self.live.get_mut(*key),
+            Holder::Lost(lost) => Some(&mut lost.stream),
+        }
+    }
+
+    /// Drops what a session carries.
+    fn unload(&mut self, pid: Pid) {
+        let Some(stream) = self.stream(pid) else { return };
+        let carried = core::mem::take(&mut stream.carried);
+        let laden = stream.laden.take();
+        self.discount(pid, &carried, laden);
+    }
+
+    /// A session does not carry this any more, or is not one of ours any more.
+    fn discount(&mut self, pid: Pid, carried: &[(Offset, Encoded)], laden: Option<Laden>) {
+        self.carried -= weight(carried);
+        if let Some(laden) = laden {
+            self.laden.remove(&(laden, pid));
+        }
+    }
+
+    /// Says whether so many bytes more may be carried; drops others for that.
+    fn make_room(&mut self, bytes: usize) -> bool {
+        while self.carried.saturating_add(bytes) > self.config.max_carried_bytes {
+            let Some(&(_, pid)) = self.laden.first() else { return false };
+            if let Some(stream) = self.stream(pid) {
+                stream.pruned = true;
+                stream.from_anchor = false;
+            }
+            self.unload(pid);
+        }
+        true
+    }
+
+    /// A socket does not wait to be let in any more.
+    fn admit(&mut self, namespace: NamespaceId, key: SocketKey) {
+        if let Some(keys) = self.pending.get_mut(&namespace) {
+            keys.remove(&key);
+            if keys.is_empty() {
+                self.pending.remove(&namespace);
+            }
+        }
     }
 
     /// A socket is let in. Gives its secret, and what it has missed.
@@ -124,70 +190,64 @@ impl Recovery {
         random: &mut Random,
         now: Instant,
     ) -> (Pid, Vec<Encoded>) {
-        let since = self.end_of_log(namespace);
         if !self.live.contains_key(key) {
-            let (pid, carried) = (Pid::random(random), Vec::new());
-            self.begin(
-                key,
-                Stream {
-                    pid,
-                    anchor: None,
-                    carried,
-                    from_anchor: true,
-                    since,
-                    last: None,
-                    kept: None,
-                    recovered: false,
-                },
-            );
+            self.begin(key, Stream::new(Pid::random(random), self.logs.end(namespace)));
         }
-        let log = self.logs.get(&namespace);
+        self.admit(namespace, key);
+        let log = self.logs.get(namespace);
         let Some(stream) = self.live.get_mut(key) else { return (Pid::random(random), Vec::new()) };
-        let logged = log.into_iter().flat_map(|log| log.since(stream.since, &id, rooms));
-        let missed = stream.carried.iter().map(|(offset, packet)| (*offset, packet));
+        let logged = log.map(|log| stream.changes.replay(log, stream.since, &id, rooms).0);
+        stream.welcomed = Some(now);
         let (mut last, mut packets) = (None, Vec::new());
-        for (offset, packet) in missed.chain(logged) {
+        for (offset, packet) in stream.carried.iter().cloned().chain(logged.into_iter().flatten()) {
             last = Some((offset, now));
-            packets.push(packet.clone());
+            packets.push(packet);
         }
         stream.last = last;
         let pid = stream.pid;
         if !stream.carried.is_empty() {
-            let until = now + self.margin;
-            self.carriers.push_back((until, key));
-            self.arm(until);
+            let laden = (true, now);
+            stream.laden = Some(laden);
+            self.laden.insert((laden, pid));
         }
         (pid, packets)
     }
 
-    /// A socket is gone; `recoverable`, unless it has left or was sent away. `at_rest`: nothing waited to be sent to it.
+    /// A socket is gone; `recoverable`, unless it has left or was sent away. What was sent before `arrived` has arrived.
     pub(super) fn lose(
         &mut self,
         key: SocketKey,
         recoverable: bool,
-        at_rest: bool,
+        arrived: Option<Instant>,
         (namespace, id, rooms): (NamespaceId, SocketId, &[Room]),
         now: Instant,
     ) {
-        let Some(stream) = self.live.remove(key) else { return };
+        let Some(mut stream) = self.live.remove(key) else { return };
+        self.admit(namespace, key);
         let pid = stream.pid;
         if !recoverable || self.over || self.config.max_sessions == 0 {
             self.pids.remove(&pid);
+            self.discount(pid, &stream.carried, stream.laden);
             self.dropped.extend(stream.kept);
             return;
         }
-        while self.expiry.len() >= self.config.max_sessions {
-            let Some((_, oldest)) = self.expiry.first().copied() else { break };
+        while self.away.len() >= self.config.max_sessions {
+            let Some((_, oldest)) = self.away.first() else { break };
             self.forget(oldest);
         }
         let until = now + self.config.max_disconnection_duration;
-        let arrived =
-            at_rest.then(|| Instant::from_micros(now.as_micros().saturating_sub(micros(self.margin))));
-        let end = self.end_of_log(namespace);
+        if let Some(laden) = stream.laden.take() {
+            self.laden.remove(&(laden, pid));
+        }
+        if !stream.carried.is_empty() {
+            let laden = (false, until);
+            stream.laden = Some(laden);
+            self.laden.insert((laden, pid));
+        }
+        let end = self.logs.end(namespace);
         let lost = Lost { stream, id, namespace, rooms: rooms.to_vec(), end, arrived, until };
+        self.away.insert(&lost);
         self.pids.insert(pid, Holder::Lost(Box::new(lost)));
-        self.expiry.insert((until, pid));
-        *self.awaited.entry(namespace).or_default() += 1;
         self.arm(until);
     }
 
@@ -200,13 +260,8 @@ impl Recovery {
     fn take(&mut self, pid: Pid) -> Option<Lost> {
         match self.pids.remove(&pid)? {
             Holder::Lost(lost) => {
-                self.expiry.remove(&(lost.until, pid));
-                if let Some(awaited) = self.awaited.get_mut(&lost.namespace) {
-                    *awaited -= 1;
-                    if *awaited == 0 {
-                        self.awaited.remove(&lost.namespace);
-                    }
-                }
+                self.away.remove(&lost);
+                self.discount(pid, &lost.stream.carried, lost.stream.laden);
                 Some(*lost)
             }
             live @ Holder::Live(_) => {
@@ -237,13 +292,9 @@ impl Recovery {
         }
         let lost = self.take(request.pid)?;
         let nothing = RecoveryLog::default();
-        let log = self.logs.get(&namespace).unwrap_or(&nothing);
-        let size = |packet: &Encoded| packet.len() + size_of::<Encoded>();
-        let missed = lost.missed(request.offset.as_ref(), log).filter(|missed| {
-            // More would end the new connection at once.
-            let bytes: usize = missed.iter().map(|(_, packet)| size(packet)).sum();
-            lost.until > now && bytes <= self.max_missed
-        });
+        let log = self.logs.get(namespace).unwrap_or(&nothing);
+        let missed = lost.missed(request.offset.as_ref(), log);
+        let missed = missed.filter(|missed| lost.until > now && weight(missed) <= self.max_missed);
         let Lost { stream, id, rooms, .. } = lost;
         let Some(missed) = missed else {
             self.dropped.extend(stream.kept);
@@ -254,22 +305,18 @@ impl Recovery {
     }
 
     /// A new socket has the session from here on.
-    fn resume(&mut self, key: SocketKey, session: Session) {
+    fn resume(&mut self, key: SocketKey, session: Session) -> Result<(), UsageError> {
         let Session { pid, namespace, anchor, missed, kept, .. } = session;
-        let since = self.end_of_log(namespace);
-        self.begin(
-            key,
-            Stream {
-                pid,
-                anchor,
-                carried: missed,
-                from_anchor: true,
-                since,
-                last: None,
-                kept,
-                recovered: true,
-            },
-        );
+        let bytes = weight(&missed);
+        if !self.make_room(bytes) {
+            self.dropped.extend(kept);
+            return Err(UsageError::Gone);
+        }
+        self.carried += bytes;
+        self.pending.entry(namespace).or_default().insert(key);
+        let stream = Stream::new(pid, self.logs.end(namespace));
+        self.begin(key, Stream { anchor, carried: missed, kept, recovered: true, ..stream });
+        Ok(())
     }
 
     /// What is done to all sockets of a selection is done to those that are away, too: who is put out of a room meanwhile must not
@@ -278,45 +325,60 @@ impl Recovery {
         if matches!(op, Op::Broadcast(_)) || !self.awaits(namespace) {
             return;
         }
-        let mut gone = Vec::new();
-        for (_, pid) in &self.expiry {
-            let Some(Holder::Lost(lost)) = self.pids.get_mut(pid) else { continue };
-            if lost.namespace != namespace || !scope.means(&lost.rooms) {
-                continue;
-            }
+        for pid in self.away.selected(namespace, scope) {
+            let Some(Holder::Lost(lost)) = self.pids.get_mut(&pid) else { continue };
+            let log = self.logs.get(namespace);
+            let mut note = |room: &Room, joined| {
+                if let Some(log) = log {
+                    lost.stream.changes.note(log, lost.stream.since, room.clone(), joined);
+                }
+            };
             match op {
                 Op::Broadcast(_) => {}
                 Op::Join(rooms) => {
                     for room in rooms {
                         if !lost.rooms.contains(room) {
                             lost.rooms.push(room.clone());
+                            self.away.join(namespace, room, pid);
+                            note(room, true);
                         }
                     }
                 }
-                Op::Leave(rooms) => lost.rooms.retain(|room| !rooms.contains(room)),
-                Op::Disconnect { .. } => gone.push(*pid),
+                Op::Leave(rooms) => {
+                    for room in rooms {
+                        if let Some(at) = lost.rooms.iter().position(|joined| joined == room) {
+                            lost.rooms.remove(at);
+                            self.away.leave(namespace, room, pid);
+                            note(room, false);
+                        }
+                    }
+                }
+                Op::Disconnect { .. } => self.forget(pid),
             }
         }
-        gone.into_iter().for_each(|pid| self.forget(pid));
+    }
+
+    /// The sockets of a namespace that have a session back, but are not let in yet.
+    pub(super) fn pending(&self, namespace: NamespaceId) -> impl Iterator<Item = SocketKey> + '_ {
+        self.pending.get(&namespace).into_iter().flatten().copied()
     }
 
     /// Whether somebody may come back to this namespace.
     pub(super) fn awaits(&self, namespace: NamespaceId) -> bool {
-        self.awaited.contains_key(&namespace)
+        self.away.awaits(namespace)
     }
 
     pub(super) fn remove_namespace(&mut self, namespace: NamespaceId) {
-        self.logs.remove(&namespace);
+        self.logs.remove(namespace);
     }
 
     /// Forgets everything, for good.
     pub(super) fn close(&mut self) {
         self.over = true;
-        while let Some(&(_, pid)) = self.expiry.first() {
+        while let Some((_, pid)) = self.away.first() {
             self.forget(pid);
         }
-        self.logs.clear();
-        self.carriers.clear();
+        self.logs = Logs::default();
         self.sweep_at = None;
     }
 
@@ -331,28 +393,13 @@ impl Recovery {
         if self.sweep_at.is_none_or(|at| at > now) {
             return;
         }
-        let age = self.age();
-        let mut next = None;
-        for log in self.logs.values_mut() {
-            next = earliest(next, log.expire(age, now));
-        }
-        while let Some(&(until, pid)) = self.expiry.first() {
+        let mut next = self.logs.expire(self.age(), now);
+        while let Some((until, pid)) = self.away.first() {
             if until > now {
                 next = earliest(next, Some(until));
                 break;
             }
             self.forget(pid);
-        }
-        while let Some(&(until, key)) = self.carriers.front() {
-            if until > now {
-                next = earliest(next, Some(until));
-                break;
-            }
-            self.carriers.pop_front();
-            if let Some(stream) = self.live.get_mut(key) {
-                stream.carried = Vec::new();
-                stream.from_anchor = false;
-            }
         }
         self.sweep_at = next.map(|at| at.max(now + SWEEP));
     }
@@ -368,10 +415,6 @@ impl Recovery {
     pub(super) fn clear_earlier(&mut self) {
         self.earlier = false;
     }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Server {
@@ -394,7 +437,6 @@ impl Server {
             let socket = self.hub.get(key).filter(|socket| socket.namespace() == namespace)?;
             let (id, slot) = socket.handle;
             let conn = self.conns.get_mut(id)?;
-            conn.undelivered |= conn.engine.outbox_bytes() > 0;
             let _ = conn.socket.supersede(slot);
             let alone = conn.socket.slots().next().is_none();
             let _ = self.process(id, now);
@@ -410,8 +452,8 @@ impl Server {
     /// [`accept`](Self::accept) sends what was missed. If the client is lost before that, the session waits again.
     ///
     /// # Errors
-    /// [`UsageError::Gone`] if the client has left meanwhile, is of another namespace, was accepted, or has a session already. The
-    /// session is over then.
+    /// [`UsageError::Gone`] if the client has left meanwhile, is of another namespace, was accepted, or has a session already; or if
+    /// there is no room for what it has missed ([`max_carried_bytes`](ConnectionStateRecovery::max_carried_bytes)). The session is over then.
     pub fn resume(&mut self, key: SocketKey, session: Session) -> Result<(), UsageError> {
         let socket = self.hub.get(key).ok_or(UsageError::Gone)?;
         let recovery = self.recovery.as_mut().ok_or(UsageError::Gone)?;
@@ -420,8 +462,9 @@ impl Server {
             recovery.dropped.extend(session.kept);
             return Err(UsageError::Gone);
         }
-        self.hub.adopt(key, session.id, &session.rooms);
-        recovery.resume(key, session);
+        let (id, rooms) = (session.id, session.rooms.clone());
+        recovery.resume(key, session)?;
+        self.hub.adopt(key, id, &rooms);
         Ok(())
     }
 

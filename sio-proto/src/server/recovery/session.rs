@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::any::Any;
 use core::fmt;
 
+use super::rooms::Changes;
 use crate::engine::Encoded;
 use crate::hub::{NamespaceId, Offset, RecoveryLog, Room};
 use crate::{Instant, Pid, SocketId, Str};
@@ -79,6 +80,11 @@ impl Session {
     }
 }
 
+/// What events take that are kept for one session.
+pub(super) fn weight(events: &[(Offset, Encoded)]) -> usize {
+    events.iter().map(|(_, packet)| packet.len() + size_of::<(Offset, Encoded)>()).sum()
+}
+
 /// What has been sent to the client of a session, and may be asked for again.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -87,15 +93,44 @@ pub(super) struct Stream {
     pub(super) anchor: Option<Str>,
     /// What it was sent first: events of an earlier connection.
     pub(super) carried: Vec<(Offset, Encoded)>,
-    /// Whether those are still there. They go when they have certainly arrived.
+    /// Whether those are still there. They go when they have arrived, or for want of room.
     pub(super) from_anchor: bool,
+    /// Whether they went before it was certain that they had arrived.
+    pub(super) pruned: bool,
+    /// Its place among those that carry something.
+    pub(super) laden: Option<Laden>,
+    /// When the client was let in and sent what it had missed.
+    pub(super) welcomed: Option<Instant>,
     /// Then what the log has from this position on.
     pub(super) since: u64,
-    /// The last event that was sent.
+    /// When the last event was sent, and which it was.
     pub(super) last: Option<(Offset, Instant)>,
+    pub(super) changes: Changes,
     pub(super) kept: Option<Kept>,
     /// Whether it is the stream of an earlier socket too.
     pub(super) recovered: bool,
+}
+
+/// Whether its client is there, and since when; or until when it is awaited.
+pub(super) type Laden = (bool, Instant);
+
+impl Stream {
+    pub(super) fn new(pid: Pid, since: u64) -> Self {
+        Self {
+            pid,
+            anchor: None,
+            carried: Vec::new(),
+            from_anchor: true,
+            pruned: false,
+            laden: None,
+            welcomed: None,
+            since,
+            last: None,
+            changes: Changes::default(),
+            kept: None,
+            recovered: false,
+        }
+    }
 }
 
 /// A stream whose connection is lost.
@@ -107,8 +142,7 @@ pub(super) struct Lost {
     pub(super) rooms: Vec<Room>,
     /// The end of the log when the connection was lost.
     pub(super) end: u64,
-    /// Events sent before this time have certainly arrived: a ping after them was answered. `None` if that says nothing, because
-    /// packets still waited to be sent.
+    /// Events sent before this time have arrived: see [`ServerSession::confirmed`](crate::engine::ServerSession::confirmed).
     pub(super) arrived: Option<Instant>,
     pub(super) until: Instant,
 }
@@ -118,40 +152,45 @@ impl Lost {
     /// must begin anew. A session that is recovered has lost nothing.
     pub(super) fn missed(&self, offset: Option<&Str>, log: &RecoveryLog) -> Option<Vec<(Offset, Encoded)>> {
         let Self { stream, arrived, end, .. } = self;
-        let carried = |from: usize| stream.carried[from..].to_vec();
-        let logged = |mut missed: Vec<_>, from: u64| {
-            let entries = log.since(from, &self.id, &self.rooms);
-            missed.extend(entries.map(|(offset, packet)| (offset, packet.clone())));
+        let logged = |from: u64| {
+            let (events, certain) = stream.changes.replay(log, from, &self.id, &self.rooms);
+            certain.then_some(events)
+        };
+        // Events that are not in the log any more have arrived, or may have been missed.
+        let nothing_lost = arrived.is_some_and(|arrived| log.has_all_since(arrived));
+        let complete = log.start() <= stream.since || nothing_lost;
+        let carried = |from: usize| {
+            let mut missed = stream.carried[from..].to_vec();
+            missed.extend(if complete { logged(stream.since)? } else { return None });
             Some(missed)
         };
-        // Events that are gone by their age have arrived; others may have been missed.
-        let nothing_lost = arrived.is_some_and(|arrived| log.kept_all_since(arrived));
-        let complete = log.start() <= stream.since || nothing_lost;
 
         if stream.from_anchor && offset == stream.anchor.as_ref() {
-            return if complete { logged(carried(0), stream.since) } else { None };
+            return carried(0);
         }
         let seen = offset.and_then(|text| Offset::parse(text));
         if let Some(seen) = seen {
             if let Some(at) = stream.carried.iter().position(|(offset, _)| *offset == seen) {
-                return if complete { logged(carried(at + 1), stream.since) } else { None };
+                return carried(at + 1);
             }
             if let Some(at) = log.find(seen).filter(|at| *at >= stream.since) {
-                return logged(Vec::new(), at + 1);
+                return logged(at + 1);
             }
         }
         // The client's last event is not in the log any more, or its offset is none.
-        let (arrived, last_at) = (arrived.as_ref()?, stream.last.map(|(_, at)| at));
+        stream.welcomed?;
         let seen_all = match (seen, stream.last) {
+            (_, None) => true,
             (Some(seen), Some((last, _))) if seen == last => true,
             // Whatever the client says, it has everything.
-            _ => last_at.is_none_or(|at| at < *arrived),
+            (_, Some((_, at))) => arrived.is_some_and(|arrived| at < arrived),
         };
         if seen_all {
-            return if log.start() <= *end { logged(Vec::new(), *end) } else { None };
+            return if log.start() <= *end { logged(*end) } else { None };
         }
-        if nothing_lost && stream.carried.is_empty() && seen.is_some_and(|seen| log.is_before(seen)) {
-            return logged(Vec::new(), stream.since);
+        let all_kept = nothing_lost && stream.carried.is_empty() && !stream.pruned;
+        if all_kept && seen.is_some_and(|seen| log.is_before(seen)) {
+            return logged(stream.since);
         }
         None
     }

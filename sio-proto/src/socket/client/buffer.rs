@@ -29,9 +29,9 @@ impl Buffer {
     }
 
     /// Whether this event can be added.
-    pub(super) fn has_room(&self, packet: &Encoded, limit: usize) -> bool {
+    pub(super) fn has_room(&self, len: usize, limit: usize) -> bool {
         let alone = self.events.is_empty() && limit > 0;
-        alone || self.bytes.saturating_add(packet.len() + ENTRY) <= limit
+        alone || self.bytes.saturating_add(len).saturating_add(ENTRY) <= limit
     }
 
     /// Makes room by the policy. Gives the acknowledgements of which nothing will come; `None` if there is no room.
@@ -42,7 +42,7 @@ impl Buffer {
         overflow: BufferOverflow,
     ) -> Option<VecDeque<u64>> {
         let mut dropped = VecDeque::new();
-        while !self.has_room(packet, limit) {
+        while !self.has_room(packet.len(), limit) {
             if overflow == BufferOverflow::Refuse {
                 return None;
             }
@@ -128,9 +128,9 @@ impl Retries {
         self.bytes
     }
 
-    pub(super) fn has_room(&self, packet: &Encoded, limit: usize) -> bool {
+    pub(super) fn has_room(&self, len: usize, limit: usize) -> bool {
         let alone = self.events.is_empty() && limit > 0;
-        alone || self.bytes.saturating_add(packet.len() + size_of::<Retry>()) <= limit
+        alone || self.bytes.saturating_add(len).saturating_add(size_of::<Retry>()) <= limit
     }
 
     pub(super) fn push(&mut self, packet: Encoded, ack: u64, timeout: Duration) {

@@ -147,7 +147,7 @@ impl ClientConn {
         if ack.epoch != namespace.epoch || namespace.state != State::Joined {
             return Err(UsageError::Gone.into());
         }
-        if !shared.out.has_room(&packet, max_outbox) {
+        if !shared.out.has_room(packet.len(), max_outbox) {
             return Err(ClientEmitError::Full(packet));
         }
         shared.out.push(slot, packet, Kind::Own);
@@ -379,6 +379,23 @@ impl ClientConn {
             namespace.buffered() <= namespace.config.max_send_buffer / 2
                 && self.out.bytes() <= self.max_outbox / 2
         })
+    }
+
+    /// Whether at most half of what may wait does, and an event of this length ([`Encoded::len`]) could be emitted.
+    #[must_use]
+    pub fn has_room_for(&self, slot: Slot, len: usize) -> bool {
+        let fits = |namespace: &Namespace| namespace.has_room_for(len, &self.out, self.max_outbox);
+        self.has_room(slot) && self.get(slot).is_none_or(fits)
+    }
+
+    /// Whether an acknowledgement of this length could be sent; also if nobody waits for it any more.
+    #[must_use]
+    pub fn has_room_for_ack(&self, slot: Slot, ack: AckId, len: usize) -> bool {
+        let awaited = |namespace: &&Namespace| {
+            ack.epoch == namespace.epoch && namespace.state == State::Joined
+        };
+        let fits = self.out.bytes() <= self.max_outbox / 2 && self.out.has_room(len, self.max_outbox);
+        fits || self.get(slot).filter(awaited).is_none()
     }
 
     /// Whether events of this namespace are sent one at a time, until they are acknowledged.

@@ -7,7 +7,7 @@ use core::fmt::Write as _;
 use core::time::Duration;
 
 use super::buffer::{Buffer, Retries, Waiting};
-use super::config::{AuthSource, SocketConfig};
+use super::config::{AuthSource, BufferOverflow, SocketConfig};
 use super::event::{AckId, ClientConnEvent, ClientEmitError, ConnectionError, Emit, Emitted, Ticket};
 use super::out::{Kind, Outbox};
 use super::recovery::Recovery;
@@ -107,6 +107,18 @@ impl Namespace {
     }
 
     /// Bytes of events that wait for a connection or for their turn.
+    /// Whether an event of this length would be taken.
+    pub(super) fn has_room_for(&self, len: usize, out: &Outbox, max_outbox: usize) -> bool {
+        let limit = self.config.max_send_buffer;
+        if self.config.retries.is_some() {
+            self.retries.has_room(len, limit)
+        } else if self.state == State::Joined {
+            out.has_room(len, max_outbox)
+        } else {
+            self.config.send_buffer_overflow != BufferOverflow::Refuse || self.buffer.has_room(len, limit)
+        }
+    }
+
     pub(super) fn buffered(&self) -> usize {
         self.buffer.bytes() + self.retries.bytes()
     }
@@ -261,7 +273,7 @@ impl Namespace {
         let limit = self.config.max_send_buffer;
         if self.config.retries.is_some() && !volatile {
             let Some(ack) = ack else { return Err(UsageError::AckIdMissing.into()) };
-            if !self.retries.has_room(&packet, limit) {
+            if !self.retries.has_room(packet.len(), limit) {
                 return Err(ClientEmitError::Full(packet));
             }
             let timeout = self.config.time_for_ack(timeout).unwrap_or_default();
@@ -276,7 +288,7 @@ impl Namespace {
             });
         }
         let emitted = if joined {
-            if !shared.out.has_room(&packet, max_outbox) {
+            if !shared.out.has_room(packet.len(), max_outbox) {
                 return Err(ClientEmitError::Full(packet));
             }
             shared.out.push(self.slot, packet, Kind::Event(ack));

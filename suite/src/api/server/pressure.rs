@@ -13,6 +13,8 @@ use crate::world::{Notify, settle, sleep, spawn, timeout, until};
 pub(super) const CASES: &[Case] = list![
     emit_gives_back_what_does_not_fit,
     emit_wait_waits,
+    emit_wait_waits_until_a_large_event_fits,
+    an_acknowledgement_waits_for_room,
     a_polling_client_that_does_not_poll,
     a_broadcast_disconnects_who_is_too_slow,
     a_broadcast_may_skip_who_is_too_slow,
@@ -87,6 +89,68 @@ async fn emit_wait_waits() {
         ws.expect(&format!(r#"42["filler",{number},"{}"]"#, filler())).await;
     }
     emitting.await.unwrap();
+}
+
+async fn emit_wait_waits_until_a_large_event_fits() {
+    let io = builder().max_outbox(LIMIT * 40).build();
+    let (mut ws, socket) = silent(&io).await;
+    let (count, _) = fill(&socket).await;
+    // Some time less than half of what may wait does, and still it does not fit.
+    let large = "y".repeat(LIMIT * 39);
+    let emitting = spawn({
+        let large = large.clone();
+        async move { socket.emit_wait("large", &large).await }
+    });
+    sleep(Duration::from_secs(10)).await;
+    assert!(!emitting.is_finished());
+    let _ = ws.recv().await;
+    for number in 0..count {
+        ws.expect(&format!(r#"42["filler",{number},"{}"]"#, filler())).await;
+    }
+    ws.expect(&format!(r#"42["large","{large}"]"#)).await;
+    emitting.await.unwrap().unwrap();
+}
+
+/// What handlers return, and what `ack_errors` says.
+async fn an_acknowledgement_waits_for_room() {
+    let io = builder().max_outbox(LIMIT).build();
+    let log = Log::default();
+    let (failed, left) = (log.clone(), log.clone());
+    io.of("/")
+        .on("ask", async |Data(number): Data<u32>| number)
+        .on_error(move |_, error| failed.push(error.to_string()))
+        .ack_errors(|_| "no number")
+        .on_disconnect(move || {
+            left.push("left");
+            async {}
+        });
+    let (mut ws, socket) = silent(&io).await;
+    let (count, _) = fill(&socket).await;
+    let ticks = (0..).take_while(|_| socket.emit("tick", &()).is_ok()).count();
+    ws.send(r#"421["ask",1]"#).await;
+    ws.send(r#"422["ask","x"]"#).await;
+    ws.send(r#"423["ask",3]"#).await;
+    settle().await;
+    let _ = ws.recv().await;
+    for number in 0..count {
+        ws.expect(&format!(r#"42["filler",{number},"{}"]"#, filler())).await;
+    }
+    for _ in 0..ticks {
+        ws.expect(r#"42["tick"]"#).await;
+    }
+    ws.expect("431[1]").await;
+    ws.expect(r#"432["no number"]"#).await;
+    ws.expect("433[3]").await;
+    let errors = log.take();
+    assert!(errors.len() == 1 && errors[0].contains("arguments of"), "{errors:?}");
+    // Who leaves instead is not waited for.
+    let _ = fill(&socket).await;
+    while socket.emit("tick", &()).is_ok() {}
+    ws.send(r#"424["ask",4]"#).await;
+    settle().await;
+    drop(ws);
+    until(|| log.len() > 0).await;
+    assert_eq!(log.take(), ["left"]);
 }
 
 async fn a_polling_client_that_does_not_poll() {
