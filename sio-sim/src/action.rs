@@ -371,8 +371,9 @@ impl World {
     fn meant(&self, selection: &Selection) -> (Vec<String>, Vec<String>) {
         let (model, sockets) = (self.shared.model(), self.shared.sockets());
         let in_one = |rooms: &BTreeSet<String>, of: &[&str]| of.iter().any(|room| rooms.contains(*room));
-        let is_there =
-            |sid: &String, session: &Session| session.ended.is_none() && sockets.get(sid).is_some_and(Socket::connected);
+        let is_there = |sid: &String, session: &Session| {
+            session.ended.is_none() && sockets.get(sid).is_some_and(Socket::connected)
+        };
         let (mut there, mut away) = (Vec::new(), Vec::new());
         for (sid, session) in &model.sessions {
             let meant = session.seat.1 == selection.namespace

@@ -155,15 +155,20 @@ impl Model {
             return key;
         }
         let (id, rooms) = (id.to_owned(), before.rooms.clone());
-        for owed in self.owed.get_mut(&id).into_iter().flatten().filter(|owed| !owed.kept) {
-            owed.optional = true;
-        }
         track.sessions.push(key.clone());
         let session = Session { seat, id, order, ended: None, rooms, first: None, last: None };
+        self.forgive(&session.id);
         self.sessions.insert(key.clone(), session);
         self.counts.sessions += 1;
         self.counts.recovered += 1;
         key
+    }
+
+    /// The connection of the session with this public id is lost: what does not come again may be missing.
+    fn forgive(&mut self, id: &str) {
+        for owed in self.owed.get_mut(id).into_iter().flatten().filter(|owed| !owed.kept) {
+            owed.optional = true;
+        }
     }
 
     /// The key of the last session with this public id.
@@ -258,10 +263,16 @@ impl Model {
         }
     }
 
-    pub(crate) fn client_saw(&mut self, seat: Seat, message: u64) {
+    /// `is_there`: whether the server has this session, as far as its handlers know.
+    pub(crate) fn client_saw(&mut self, seat: Seat, message: u64, is_there: impl Fn(&str) -> bool) {
         let Some(sid) = self.tracks.get(&seat).and_then(|track| track.current.clone()) else {
             return self.fail(format!("{seat:?} sees {message} before it is greeted"));
         };
+        let id = self.sessions[&sid].id.clone();
+        if !is_there(&self.key(&id)) {
+            // Lost, or back already, and its handlers do not know yet.
+            self.forgive(&id);
+        }
         self.counts.downs += 1;
         let session = self.sessions.get(&sid).expect("it was greeted");
         let away = session.ended.is_some();
@@ -487,11 +498,15 @@ mod tests {
     #[test]
     fn what_is_right_is_accepted() {
         assert_eq!(
-            verdict(|model| [1, 2, 3].into_iter().for_each(|message| model.client_saw(SEAT, message))),
+            verdict(|model| [1, 2, 3].into_iter().for_each(|message| model.client_saw(
+                SEAT,
+                message,
+                |_| true
+            ))),
             ""
         );
         assert_eq!(
-            verdict(|model| [1, 3].into_iter().for_each(|message| model.client_saw(SEAT, message))),
+            verdict(|model| [1, 3].into_iter().for_each(|message| model.client_saw(SEAT, message, |_| true))),
             ""
         );
         assert_eq!(verdict(|model| (0..3).for_each(|number| model.server_saw("a", number))), "");
@@ -508,12 +523,12 @@ mod tests {
     #[test]
     fn what_the_client_must_not_see() {
         let see = |messages: &[u64]| {
-            verdict(|model| messages.iter().for_each(|message| model.client_saw(SEAT, *message)))
+            verdict(|model| messages.iter().for_each(|message| model.client_saw(SEAT, *message, |_| true)))
         };
         assert!(see(&[1, 1]).contains("is owed 3"), "twice");
         assert!(see(&[2]).contains("is owed 1"), "a gap");
         assert!(see(&[1, 3, 2]).contains("is owed nothing"), "out of order");
-        assert!(verdict(|model| model.client_saw((2, 0), 1)).contains("before it is greeted"));
+        assert!(verdict(|model| model.client_saw((2, 0), 1, |_| true)).contains("before it is greeted"));
         assert!(verdict(|model| model.greeted((2, 0), "a")).contains("another's"));
         let sent_away = verdict(|model| {
             model.left("a", ServerNamespaceDisconnect);
@@ -552,7 +567,7 @@ mod tests {
     fn what_is_missing_in_the_end() {
         let mut model = model();
         assert!(model.missing(SEAT, "a").expect("much").contains("is owed 1"));
-        [1, 3].into_iter().for_each(|message| model.client_saw(SEAT, message));
+        [1, 3].into_iter().for_each(|message| model.client_saw(SEAT, message, |_| true));
         assert!(model.missing(SEAT, "a").expect("much").contains("event 0"));
         (0..3).for_each(|number| model.server_saw("a", number));
         let wait = model.waits(SEAT, "an answer");

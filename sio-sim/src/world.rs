@@ -11,8 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sio_driver::{
-    Auth, Client, ClientBuilder, ClientSocket, ConnectionStateRecovery, Data, DisconnectReason, EmitError, Overflow, Runtime as _,
-    Server, ServerBuilder, Socket, SocketBuilder, Transport, serve,
+    Auth, Client, ClientBuilder, ClientSocket, ConnectionStateRecovery, Data, DisconnectReason, EmitError,
+    Overflow, Runtime as _, Server, ServerBuilder, Socket, SocketBuilder, Transport, serve,
 };
 
 use crate::model::{Model, Seat};
@@ -48,6 +48,13 @@ impl Shared {
 
     pub(crate) fn sockets(&self) -> MutexGuard<'_, BTreeMap<String, Socket>> {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn client_saw(&self, seat: Seat, message: u64) {
+        // In this order, as everywhere.
+        let mut model = self.model();
+        let sockets = self.sockets();
+        model.client_saw(seat, message, |sid| sockets.get(sid).is_some_and(Socket::connected));
     }
 
     /// A task for something that must come to an end.
@@ -563,7 +570,7 @@ macro_rules! handlers {
         let see = {
             let shared = $settings.shared.clone();
             move |message: u64, whole: bool, pause: u64| {
-                shared.model().client_saw(seat, message);
+                shared.client_saw(seat, message);
                 if !whole {
                     shared.model().fail(format!("event {message} has changed on its way to {seat:?}"));
                 }

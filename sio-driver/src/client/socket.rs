@@ -20,9 +20,8 @@ use crate::client::incoming::{Events, Incoming};
 use crate::encode::encode;
 use crate::error::{EmitError, Error, Packet, Rejection};
 use crate::handlers::{
-    Unsent,
     Asks, Context, Emits, EventHandler, EventName, FromContext, Handler, Live, Peer, Side, States, Table,
-    What,
+    Unsent, What,
 };
 
 /// A client in one namespace. Cloning gives another handle to the same.

@@ -78,12 +78,7 @@ impl<S: Peer> Table<S> {
     ///
     /// # Errors
     /// What the peer is to be told, if there was no room for it.
-    pub(crate) fn report(
-        &self,
-        socket: &S,
-        error: &Error,
-        ack: Option<u64>,
-    ) -> Result<Option<u64>, Unsent> {
+    pub(crate) fn report(&self, socket: &S, error: &Error, ack: Option<u64>) -> Result<Option<u64>, Unsent> {
         let (id, namespace) = (socket.log_id(), socket.namespace_name());
         if error.is_panic() {
             tracing::error!(socket = %id, %namespace, %error, "handler failed");

@@ -14,8 +14,8 @@ use http::{Extensions, HeaderMap, HeaderName, Request, Response, StatusCode};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt as _, Full};
 use sio_proto::engine::{
-    BadRequest, ChannelId, Hangup, Refusal, Request as EngineRequest, Response as EngineResponse,
-    Transmit, cors_headers, with_cors,
+    BadRequest, ChannelId, Hangup, Refusal, Request as EngineRequest, Response as EngineResponse, Transmit,
+    cors_headers, with_cors,
 };
 use sio_proto::server::{Admission, ConnId};
 use sio_proto::{Sid, SidPrefix};

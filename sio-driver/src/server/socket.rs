@@ -16,7 +16,7 @@ use sio_proto::{SocketId, Str};
 use crate::ack::{Answers, EmitWithAck};
 use crate::encode::encode;
 use crate::error::{EmitError, Error, Packet};
-use crate::handlers::{Unsent, Asks, Emits, EventHandler, EventName, Handler, Live, Peer, States, Table};
+use crate::handlers::{Asks, Emits, EventHandler, EventName, Handler, Live, Peer, States, Table, Unsent};
 use crate::server::acks::{ClientAnswer, Slot};
 use crate::server::data::DataCell;
 use crate::server::flags::Flags;

@@ -493,8 +493,7 @@ fn bodies_of_all_forms_are_taken_in_parts() {
             server.max_inbox = 3;
         });
         let peer = poller(&mut rig, dialect);
-        let admission =
-            rig.server.handle_request_in(dialect, Request::Post(peer.sid), content_type, rig.now);
+        let admission = rig.server.handle_request_in(dialect, Request::Post(peer.sid), content_type, rig.now);
         let Ok(Admission::Post(channel)) = admission else { panic!("{admission:?}") };
         let (mut rest, mut events, mut parts) = (Some(Bytes::from(body)), 0, 0);
         while let Some(body) = rest.take() {

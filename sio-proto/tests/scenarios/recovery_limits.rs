@@ -193,8 +193,7 @@ fn each_event_finds_the_rooms_of_its_time() {
     world.rig.server.leave(waiting, "a");
     world.rig.server.accept(waiting, world.rig.now).unwrap();
     let heard = heard(world.rig.frames(ws), &mut memory);
-    let expected =
-        ["1 was in", "2 was in again", "3 was put in", "4 not left out", "5 joins", "recovered"];
+    let expected = ["1 was in", "2 was in again", "3 was put in", "4 not left out", "5 joins", "recovered"];
     assert_eq!(heard, expected);
 }
 

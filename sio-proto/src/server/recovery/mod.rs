@@ -123,7 +123,8 @@ impl Recovery {
     /// What was sent to a socket before this time has arrived.
     pub(super) fn confirm(&mut self, key: SocketKey, at: Instant) {
         let Some(stream) = self.live.get_mut(key) else { return };
-        if stream.welcomed.is_some_and(|welcomed| welcomed < at) && (stream.laden.is_some() || stream.pruned) {
+        if stream.welcomed.is_some_and(|welcomed| welcomed < at) && (stream.laden.is_some() || stream.pruned)
+        {
             stream.pruned = false;
             stream.from_anchor = false;
             let pid = stream.pid;

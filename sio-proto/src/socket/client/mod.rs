@@ -391,9 +391,8 @@ impl ClientConn {
     /// Whether an acknowledgement of this length could be sent; also if nobody waits for it any more.
     #[must_use]
     pub fn has_room_for_ack(&self, slot: Slot, ack: AckId, len: usize) -> bool {
-        let awaited = |namespace: &&Namespace| {
-            ack.epoch == namespace.epoch && namespace.state == State::Joined
-        };
+        let awaited =
+            |namespace: &&Namespace| ack.epoch == namespace.epoch && namespace.state == State::Joined;
         let fits = self.out.bytes() <= self.max_outbox / 2 && self.out.has_room(len, self.max_outbox);
         fits || self.get(slot).filter(awaited).is_none()
     }
