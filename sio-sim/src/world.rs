@@ -506,6 +506,8 @@ fn handle(server: &Server, shared: &Arc<Shared>, index: usize, name: &str) {
                     connect.model().counts.full += 1;
                     socket.disconnect();
                 }
+                // It waited for the handlers of the session before, and is gone again.
+                Err(EmitError::Disconnected) if socket.recovered() && !socket.connected() => {}
                 Err(error) => connect.model().fail(format!("no greeting for {id}: {error}")),
             }
             connect.sockets().insert(id, socket);

@@ -357,6 +357,22 @@ fn b131_a_string_that_is_no_offset_does_not_hurt_an_idle_client() {
     assert_eq!(world.returns(&mut memory), ["missed", "recovered"]);
 }
 
+/// Twice the same string, of volatile events: what came between them is not sent again.
+#[test]
+fn b131_a_string_that_was_shown_before_is_no_offset_either() {
+    let mut world = World::new();
+    let (ws, _, mut memory) = world.new_client();
+    world.lose(ws);
+    memory.offset = Some("x".into());
+    let (ws, _, heard) = world.back(&mut memory);
+    assert_eq!(heard, ["recovered"]);
+    world.all("seen");
+    assert_eq!(world.hear(ws, &mut memory), ["seen"]);
+    world.lose(ws);
+    memory.offset = Some("x".into());
+    assert_eq!(world.returns(&mut memory), ["connect"], "whether it has seen it cannot be said");
+}
+
 #[test]
 fn b132_a_session_can_be_had_once() {
     let mut world = World::new();

@@ -316,7 +316,9 @@ impl Recovery {
         self.carried += bytes;
         self.pending.entry(namespace).or_default().insert(key);
         let stream = Stream::new(pid, self.logs.end(namespace));
-        self.begin(key, Stream { anchor, carried: missed, kept, recovered: true, ..stream });
+        // A string that is no offset says nothing: the client may show the same one after it has seen more (B131).
+        let from_anchor = anchor.as_ref().is_none_or(|anchor| Offset::parse(anchor).is_some());
+        self.begin(key, Stream { anchor, from_anchor, carried: missed, kept, recovered: true, ..stream });
         Ok(())
     }
 
