@@ -2,6 +2,8 @@
 
 #[doc = include_str!("getting-started.md")]
 pub mod getting_started {}
+#[doc = include_str!("client.md")]
+pub mod client {}
 #[doc = include_str!("from-javascript.md")]
 pub mod from_javascript {}
 #[doc = include_str!("from-socketioxide.md")]

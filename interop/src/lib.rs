@@ -4,7 +4,8 @@
 //! | What | Peer | Where |
 //! |---|---|---|
 //! | server | the official client, `socket.io-client` from npm, under node's own test runner | `js/test/*.test.js`, [`node`] |
-//! | | the client of Socket.IO 2, `socket.io-client` 2.5, and the parser of its revision | `js/test/v2-*.test.js`, `tests/eio3.rs` |
+//! | | the client of Socket.IO 2, `socket.io-client` 2.5, and the parser of its revision | `js/test/v2_*.test.js`, [`node`] |
+//! | | both servers with the options of their HTTP front | [`front`], `js/http` |
 //! | | bytes written by hand over HTTP and WebSocket | [`raw`] |
 //! | client | a server that is written twice, once with the official server and once with ours: [`lab`] | [`client`] |
 //! | | a server that does what no server should do: [`odd`]; a CONNECT proxy: [`proxy`] | [`client`] |
@@ -24,6 +25,7 @@ pub mod adapter;
 pub mod app;
 pub mod chat;
 pub mod client;
+pub mod front;
 pub mod lab;
 pub mod node;
 pub mod odd;
@@ -48,6 +50,10 @@ macro_rules! on {
 
         mod raw_http {
             interop::raw_case_tests!(super::ours());
+        }
+
+        mod http_front {
+            interop::front_tests!($adapter);
         }
 
         mod lab {

@@ -217,6 +217,9 @@ macro_rules! node_client_tests {
         }
         $crate::node_client_tests! { $kind, Quick: heartbeat }
         $crate::node_client_tests! { $kind, Recovery: recovery }
+        $crate::node_client_tests! { $kind, Eio3: v2_client v2_mixed v2_raw }
+        $crate::node_client_tests! { $kind, Eio3Quick: v2_heartbeat }
+        $crate::node_client_tests! { $kind, Default: v2_refused }
     };
     ($kind:expr, $profile:ident: $($topic:ident)*) => {$(
         #[test]

@@ -101,9 +101,9 @@ pub mod api {
         Context, Cookie, Cors, Data, DecodeError, Delivery, DisconnectReason, EmitError, EmitWithAck, Emits,
         EncodeError, Error, Event, EventHandler, EventName, Events, FromContext, Handler, Handshake,
         Incoming, IntoReply, IntoRooms, Middleware, Namespace, NamespaceRequest, NoAck, Operator, Overflow,
-        Packet, PacketError, ParentNamespace, Payload, Peer, RefusedRequest, Rejection, RequestHead, Room,
-        SameSite, Secure, ServerBuilder, Socket, SocketBuilder, SocketData, SocketId, State, Str, Transport,
-        TransportError, TypedEvent, Volatile, events,
+        Packet, PacketError, ParentNamespace, Parser, Payload, Peer, RefusedRequest, Rejection, RequestHead,
+        Room, SameSite, Secure, ServerBuilder, Socket, SocketBuilder, SocketData, SocketId, State, Str,
+        Transport, TransportError, TypedEvent, Volatile, events, parser,
     };
     #[cfg(feature = "tls")]
     #[doc(no_inline)]

@@ -93,6 +93,13 @@ mod server;
 mod wakers;
 mod websocket;
 
+/// What a [`Parser`] is made of, and those that there are.
+pub mod parser {
+    pub use sio_proto::engine::{Encoded, Message};
+    pub use sio_proto::socket::payload::Attachments;
+    pub use sio_proto::socket::{Decode, Limits, Packet, PacketError, Parser, ParserError};
+}
+
 pub use ack::{AckError, EmitWithAck};
 pub use adapter::api;
 #[cfg(feature = "async-io")]
@@ -118,6 +125,7 @@ pub use sio_proto::hub::Room;
 pub use sio_proto::server::{ConnectionStateRecovery, Delivery};
 pub use sio_proto::socket::payload::DecodeError;
 pub use sio_proto::socket::{
-    Args, BufferOverflow, ConnectError, ConnectionError, DisconnectReason, EncodeError, PacketError, Payload,
+    Args, BufferOverflow, ConnectError, ConnectionError, DisconnectReason, EncodeError, PacketError, Parser,
+    Payload,
 };
 pub use sio_proto::{Instant, SocketId, Str};

@@ -102,21 +102,25 @@ pub struct InvalidId;
 /// The id of an Engine.IO session: a secret between the server and that client.
 ///
 /// Whoever knows it can post to the session and poll from it, so it is never shown to other clients; sockets have a
-/// public [`SocketId`] of their own. The first byte tells which shard of a server holds the session.
+/// public [`SocketId`] of their own. The last byte tells which shard of a server holds the session; what the application chose stands
+/// at the beginning: see [`SidPrefix`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sid(Id);
 
 impl Sid {
-    pub(crate) fn random(random: &mut Random, shard: u8) -> Self {
+    pub(crate) fn random(random: &mut Random, shard: u8, prefix: SidPrefix) -> Self {
         let mut bytes = random.bytes();
-        bytes[0] = shard;
-        Self(Id::encode(bytes))
+        bytes[ID_BYTES - 1] = shard;
+        let mut id = Id::encode(bytes);
+        let prefix = prefix.as_str().as_bytes();
+        id.0[..prefix.len()].copy_from_slice(prefix);
+        Self(id)
     }
 
     /// The index of the shard that made this id.
     #[must_use]
     pub fn shard(&self) -> u8 {
-        Id::decode(self.as_str()).map_or(0, |(_, bytes)| bytes[0])
+        Id::decode(self.as_str()).map_or(0, |(_, bytes)| bytes[ID_BYTES - 1])
     }
 
     /// The id as it stands in the URL.
@@ -138,6 +142,66 @@ impl fmt::Debug for Sid {
     /// Shows the first four characters only: logs are read by people who must not be able to take a session over.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Sid({}…)", &self.as_str()[..4])
+    }
+}
+
+/// What an application chooses of a session's id: its first characters, at most 16 of `A-Z a-z 0-9 - _`. The rest stays random, but for
+/// the shard.
+///
+/// A few characters, such as the name of a node, let proxies and logs tell where a session lives, and leave the id a secret: each
+/// character takes 6 of its 112 random bits. Who chooses more than 8 must choose them at random, so that nobody can guess the id.
+///
+/// ```
+/// use sio_proto::SidPrefix;
+///
+/// assert_eq!("eu-1".parse::<SidPrefix>()?.as_str(), "eu-1");
+/// assert!("eu/1".parse::<SidPrefix>().is_err());
+/// # Ok::<(), sio_proto::InvalidPrefix>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct SidPrefix {
+    chars: [u8; PREFIX_CHARS],
+    len: u8,
+}
+
+/// The last group of four characters is not whole: it has the shard.
+const PREFIX_CHARS: usize = ID_CHARS - 4;
+
+/// The text cannot begin an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the beginning of an id: at most 16 characters of A-Z a-z 0-9 - _ are expected")]
+pub struct InvalidPrefix;
+
+impl SidPrefix {
+    /// The characters.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.chars
+            .get(..usize::from(self.len))
+            .and_then(|chars| core::str::from_utf8(chars).ok())
+            .unwrap_or_default()
+    }
+}
+
+impl FromStr for SidPrefix {
+    type Err = InvalidPrefix;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPrefix> {
+        let mut chars = [0; PREFIX_CHARS];
+        let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if !text.as_bytes().iter().all(allowed) {
+            return Err(InvalidPrefix);
+        }
+        chars.get_mut(..text.len()).ok_or(InvalidPrefix)?.copy_from_slice(text.as_bytes());
+        let len = u8::try_from(text.len()).map_err(|_| InvalidPrefix)?;
+        Ok(Self { chars, len })
+    }
+}
+
+impl fmt::Debug for SidPrefix {
+    /// Shows the length only: with many characters it is as good as the id.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SidPrefix({} characters)", self.len)
     }
 }
 
@@ -228,13 +292,28 @@ mod tests {
     #[test]
     fn ids_are_twenty_characters_and_parse_back() {
         let mut random = Random::new(Seed([7; 32]));
-        let sid = Sid::random(&mut random, 3);
+        let sid = Sid::random(&mut random, 3, SidPrefix::default());
         assert_eq!((sid.as_str().len(), sid.shard()), (20, 3));
         assert_eq!(sid.as_str().parse(), Ok(sid));
         assert_ne!(SocketId::random(&mut random), SocketId::random(&mut random));
         for bad in ["", "short", "__proto__", "AAAAAAAAAAAAAAAAAAA=", "AAAAAAAAAAAAAAAAAAAAA", "ÄÄÄÄÄÄÄÄÄÄ"]
         {
             assert_eq!(bad.parse::<Sid>(), Err(InvalidId), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_application_chooses_how_a_session_id_begins() {
+        let mut random = Random::new(Seed([7; 32]));
+        for text in ["", "n", "eu-1", "_________", "0123456789abcdef"] {
+            let prefix: SidPrefix = text.parse().unwrap();
+            let (one, two) = (Sid::random(&mut random, 255, prefix), Sid::random(&mut random, 255, prefix));
+            assert!(one.as_str().starts_with(text), "{one:?}");
+            assert_eq!((one.shard(), one.as_str().parse()), (255, Ok(one)));
+            assert_ne!(one, two, "the rest is random");
+        }
+        for bad in ["0123456789abcdefg", "a b", "a/b", "a+b", "é", "a\n"] {
+            assert_eq!(bad.parse::<SidPrefix>(), Err(InvalidPrefix), "{bad:?}");
         }
     }
 }

@@ -168,6 +168,6 @@ mod text;
 mod time;
 
 pub use error::UsageError;
-pub use id::{InvalidId, Pid, Seed, Sid, SocketId};
+pub use id::{InvalidId, InvalidPrefix, Pid, Seed, Sid, SidPrefix, SocketId};
 pub use text::Str;
 pub use time::Instant;

@@ -82,7 +82,22 @@
 //! ```
 //!
 //! [`Server::service`] is the same without anything behind it. [`Server::serve_connection`] takes any accepted stream, such as one
-//! of tokio-rustls.
+//! of tokio-rustls:
+//!
+//! ```no_run
+//! # async fn run(io: sio_tokio::Server, listener: tokio::net::TcpListener, config: std::sync::Arc<tokio_rustls::rustls::ServerConfig>) {
+//! let acceptor = tokio_rustls::TlsAcceptor::from(config);
+//! while let Ok((stream, address)) = listener.accept().await {
+//!     let (io, acceptor) = (io.clone(), acceptor.clone());
+//!     tokio::spawn(async move {
+//!         // A handshake that fails concerns one client only.
+//!         if let Ok(stream) = acceptor.accept(stream).await {
+//!             io.serve_connection(stream, Some(address)).await;
+//!         }
+//!     });
+//! }
+//! # }
+//! ```
 
 mod handles;
 mod runtime;

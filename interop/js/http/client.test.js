@@ -78,6 +78,16 @@ test("the cookie comes back on every request and on the upgrade", { timeout: 100
   assert.equal(await socket.emitWithAck("big", 3), "xxx");
 });
 
+test("the id of a session begins as the server wants", { timeout: 10000 }, async () => {
+  for (const transports of [["polling"], ["websocket"], ["polling", "websocket"]]) {
+    const socket = await connected({ transports, query: { node: "eu-1" } });
+    assert.ok(socket.io.engine.id.startsWith("eu-1"), socket.io.engine.id);
+    assert.ok(!socket.id.startsWith("eu-1"));
+    assert.equal(await socket.emitWithAck("big", 3), "xxx");
+    await assert.rejects(connected({ transports, query: { noid: 1 } }));
+  }
+});
+
 test("compressed answers are understood", { timeout: 10000 }, async () => {
   const encodings = [];
   const { fetch } = globalThis;

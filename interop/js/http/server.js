@@ -29,6 +29,13 @@ io.engine.on("headers", (headers) => {
   headers["x-all"] = "1";
 });
 
+const generateId = io.engine.generateId;
+io.engine.generateId = async (req) => {
+  const query = new URL(req.url, "http://localhost").searchParams;
+  if (query.has("noid")) throw new Error("no id");
+  return (query.get("node") ?? "") + (await generateId.call(io.engine, req));
+};
+
 const errors = [];
 io.engine.on("connection_error", ({ req, code, message, context }) => {
   errors.push([req.method, code, context?.message || message, context?.name ?? null]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use sio_proto::client::{Client as Machine, Config};
 use sio_proto::engine::{ClientConfig, Transport};
-use sio_proto::socket::{Args, BufferOverflow, ConnectionError, SocketConfig};
+use sio_proto::socket::{Args, BufferOverflow, Codec, ConnectionError, Parser, SocketConfig};
 use sio_proto::{Seed, Str};
 
 #[cfg(feature = "tls")]
@@ -486,6 +486,15 @@ impl<C: From<Client>> ClientBuilder<C> {
     #[must_use]
     pub fn max_packet_bytes(mut self, bytes: usize) -> Self {
         self.config.socket.max_packet_bytes = bytes;
+        self
+    }
+
+    /// The form in which packets travel, in place of text with attachments: `Msgpack`, with the feature `msgpack`, or a
+    /// [`Parser`] of your own. The server must use the same: one that does not closes the connection at the first packet, and the
+    /// client tries again as after any loss.
+    #[must_use]
+    pub fn parser(mut self, parser: impl Parser + 'static) -> Self {
+        self.config.socket.codec = Codec::custom(parser);
         self
     }
 

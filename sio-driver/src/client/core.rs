@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use sio_proto::client::Client as Machine;
-use sio_proto::socket::Slot;
+use sio_proto::socket::{Codec, Slot};
 
 use crate::ack::AckSlot;
 use crate::client::socket::SocketInner;
@@ -22,6 +22,8 @@ pub(crate) struct Core {
     state: Mutex<State>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) states: States,
+    /// Which form packets have.
+    pub(crate) codec: Codec,
 }
 
 pub(crate) struct State {
@@ -155,6 +157,7 @@ impl Drop for Wait {
 
 impl Core {
     pub(crate) fn new(machine: Machine, clock: Arc<dyn Clock>, states: States) -> Self {
+        let codec = machine.config().socket.codec.clone();
         let state = State {
             machine,
             sockets: Vec::new(),
@@ -164,7 +167,7 @@ impl Core {
             pump: None,
             finished: false,
         };
-        Self { state: Mutex::new(state), clock, states }
+        Self { state: Mutex::new(state), clock, states, codec }
     }
 
     /// The lock, for handles: the pump is woken when it is released.

@@ -9,7 +9,7 @@ use std::task::{Poll, ready};
 
 use sio_proto::Str;
 use sio_proto::engine::Transport;
-use sio_proto::socket::{AckId, Args, ConnectionError, Emit, Emitted, Slot, Ticket};
+use sio_proto::socket::{AckId, Args, Codec, ConnectionError, Emit, Emitted, Slot, Ticket};
 
 use crate::ack::{AckSlot, EmitWithAck};
 use crate::client::auth::Auth;
@@ -89,6 +89,10 @@ impl fmt::Debug for ClientSocket {
 impl ClientSocket {
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.life.0
+    }
+
+    pub(crate) fn codec(&self) -> &Codec {
+        &self.core().codec
     }
 
     pub(crate) fn lock(&self) -> Locked<'_> {
@@ -172,7 +176,8 @@ impl ClientSocket {
     /// [`EmitError::Full`] if too much waits already, and the others of [`EmitError`].
     pub fn emit<A: Args + ?Sized>(&self, event: impl Emits<A>, args: &A) -> Result<(), EmitError> {
         let ack = self.inner.retries.then(|| self.next_ack_id());
-        let packet = encode(|encoder| encoder.event(&self.inner.name, ack, event.as_name(), args))?;
+        let packet =
+            encode(self.codec(), |encoder| encoder.event(&self.inner.name, ack, event.as_name(), args))?;
         self.submit(Emit { ack, ..Emit::new(packet) }).map(|_| ())
     }
 
@@ -200,7 +205,8 @@ impl ClientSocket {
         args: &A,
     ) -> EmitWithAck<T, Self> {
         let id = self.next_ack_id();
-        let packet = encode(|encoder| encoder.event(&self.inner.name, Some(id), event.as_name(), args));
+        let packet =
+            encode(self.codec(), |encoder| encoder.event(&self.inner.name, Some(id), event.as_name(), args));
         let packet = packet.map(|packet| (id, packet)).map_err(EmitError::from);
         EmitWithAck { socket: self.clone(), packet, timeout: None, answer: PhantomData }
     }
@@ -433,6 +439,10 @@ impl Peer for ClientSocket {
 
     fn namespace_name(&self) -> &Str {
         &self.inner.name
+    }
+
+    fn codec(&self) -> &Codec {
+        self.codec()
     }
 
     fn send_ack(&self, id: u64, packet: Packet) -> Result<(), EmitError> {

@@ -110,7 +110,7 @@ impl Ack {
 
 /// Encodes and sends the acknowledgement of an event.
 pub(crate) fn acknowledge<S: Peer, A: Args + ?Sized>(socket: &S, id: u64, args: &A) -> Result<(), EmitError> {
-    let packet = encode(|encoder| encoder.ack(socket.namespace_name(), id, args))?;
+    let packet = encode(socket.codec(), |encoder| encoder.ack(socket.namespace_name(), id, args))?;
     socket.send_ack(id, packet.into())
 }
 

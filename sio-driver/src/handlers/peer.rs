@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use sio_proto::Str;
+use sio_proto::socket::Codec;
 
 use crate::error::{EmitError, Error, Packet};
 use crate::{ClientSocket, Socket};
@@ -19,6 +20,10 @@ pub trait Peer: Clone + fmt::Debug + Into<Side> + Send + Sync + 'static {
     /// The namespace, with its slash.
     #[doc(hidden)]
     fn namespace_name(&self) -> &Str;
+
+    /// Which form packets have.
+    #[doc(hidden)]
+    fn codec(&self) -> &Codec;
 
     /// Sends an encoded acknowledgement of the event with this id.
     #[doc(hidden)]

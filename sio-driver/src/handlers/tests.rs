@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use serde_json::Value;
 use sio_proto::Str;
 use sio_proto::engine::Frame;
-use sio_proto::socket::{DisconnectReason, Payload};
+use sio_proto::socket::{Codec, DisconnectReason, Payload};
 
 use super::*;
 use crate::error::{EmitError, Error, Packet, Rejection};
@@ -80,6 +80,10 @@ impl Peer for Tester {
 
     fn namespace_name(&self) -> &Str {
         &self.0.namespace
+    }
+
+    fn codec(&self) -> &Codec {
+        &Codec::Json
     }
 
     fn send_ack(&self, id: u64, packet: Packet) -> Result<(), EmitError> {

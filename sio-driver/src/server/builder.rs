@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use sio_proto::Seed;
 use sio_proto::engine::{self, Cors, Overflow, Transport};
 use sio_proto::server::{Config, ConnectionStateRecovery};
+use sio_proto::socket::{Codec, Parser};
 
 use crate::handlers::States;
 use crate::runtime::Runtime;
@@ -120,6 +121,15 @@ impl<S: From<Server>> ServerBuilder<S> {
     #[must_use]
     pub fn max_packet_bytes(mut self, bytes: usize) -> Self {
         self.config.socket.max_packet_bytes = bytes;
+        self
+    }
+
+    /// The form in which packets travel, in place of text with attachments: `Msgpack`, with the feature `msgpack`, or a
+    /// [`Parser`] of your own. All clients must use the same: the connection of one that does not is closed, for a `parse error`, at its
+    /// first packet.
+    #[must_use]
+    pub fn parser(mut self, parser: impl Parser + 'static) -> Self {
+        self.config.socket.codec = Codec::custom(parser);
         self
     }
 

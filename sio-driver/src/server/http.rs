@@ -13,12 +13,12 @@ use http::header::{self, HeaderValue};
 use http::{Extensions, HeaderMap, HeaderName, Request, Response, StatusCode};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt as _, Full};
-use sio_proto::Sid;
 use sio_proto::engine::{
     BadRequest, ChannelId, Hangup, Refusal, Request as EngineRequest, Response as EngineResponse, Revision,
     Transmit, cors_headers, payload, with_cors,
 };
 use sio_proto::server::{Admission, ConnId};
+use sio_proto::{Sid, SidPrefix};
 use tracing::Instrument as _;
 
 use crate::server::front::{self, RequestHead, Turned};
@@ -109,6 +109,11 @@ where
         front.hooks.allow(request).await.map_err(Turned::Refused)?;
     }
     let (parsed, dialect) = parsed.map_err(Turned::Refused)?;
+    let prefix = if is_new {
+        front.hooks.sid_prefix(request).await.map_err(Turned::Refused)?
+    } else {
+        SidPrefix::default()
+    };
     let sid = match parsed {
         EngineRequest::Poll(sid) | EngineRequest::Post(sid) | EngineRequest::Misdirected(sid, _) => Some(sid),
         EngineRequest::WebSocket(sid) => sid,
@@ -122,6 +127,9 @@ where
         let handshake = is_poll.then(handshake);
         let now = shard.now();
         let mut locked = shard.lock();
+        if is_poll {
+            locked.machine.choose_sid(prefix);
+        }
         let admission = locked.machine.handle_request_in(dialect, parsed, head.content_type, now);
         let conn = match &admission {
             Ok(Admission::Poll(channel) | Admission::Post(channel)) => locked.machine.conn_of(*channel),
@@ -148,7 +156,7 @@ where
             let mut request = Request::new(());
             *request.extensions_mut() = upgrade;
             let upgrade = hyper::upgrade::on(&mut request);
-            let session = (sid, dialect);
+            let session = pump::Session { sid, prefix, dialect };
             let task = pump::upgraded(server.clone(), shard.clone(), session, upgrade, handshake(), permit);
             shard.host().spawn(Box::pin(task));
             return Ok((switching_protocols(key), is_new));

@@ -174,7 +174,8 @@ impl Shared {
         }
         let (id, name) = found.expect("a server has a shard");
         let recovering = self.config.recovery.map(|_| Recovering::new(self.epoch));
-        let namespace = Namespace::new(name.clone(), id, self.shards.clone(), recovering, child);
+        let codec = self.config.socket.codec.clone();
+        let namespace = Namespace::new(name.clone(), id, self.shards.clone(), recovering, child, codec);
         if let Some(child) = namespace.child() {
             let mut children = child.parent.0.children.lock().unwrap_or_else(PoisonError::into_inner);
             children.insert(id, namespace.clone());

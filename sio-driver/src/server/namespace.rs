@@ -8,7 +8,7 @@ use sio_proto::Str;
 use sio_proto::engine::Encoded;
 use sio_proto::hub::{NamespaceId, Offset, Scope};
 use sio_proto::server::Delivery;
-use sio_proto::socket::{Args, EncodeError, Payload};
+use sio_proto::socket::{Args, Codec, EncodeError, Payload};
 
 use crate::encode::encode;
 use crate::error::{EmitError, Error};
@@ -39,6 +39,7 @@ struct Inner {
     watched: AtomicBool,
     shards: Arc<[Arc<Shard>]>,
     recovering: Option<Recovering>,
+    codec: Codec,
 }
 
 /// What to call when something happens in a namespace.
@@ -77,16 +78,22 @@ impl Namespace {
         shards: Arc<[Arc<Shard>]>,
         recovering: Option<Recovering>,
         child: Option<Child>,
+        codec: Codec,
     ) -> Self {
         let handlers = child.as_ref().map(|child| child.parent.0.handlers.clone()).unwrap_or_default();
         let (ack_ids, watched) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self(Arc::new(Inner { name, id, handlers, child, ack_ids, watched, shards, recovering }))
+        Self(Arc::new(Inner { name, id, handlers, child, ack_ids, watched, shards, recovering, codec }))
     }
 
     /// The name, with its slash.
     #[must_use]
     pub fn name(&self) -> &Str {
         &self.0.name
+    }
+
+    /// Which form packets have.
+    pub(crate) fn codec(&self) -> &Codec {
+        &self.0.codec
     }
 
     pub(crate) fn id(&self) -> NamespaceId {
@@ -121,7 +128,7 @@ impl Namespace {
             let shard = self.0.shards.first()?;
             Some(recovering.next_offset(shard.now()))
         });
-        let packet = encode(|encoder| match offset {
+        let packet = encode(self.codec(), |encoder| match offset {
             Some(offset) => encoder.event_at(self.name(), offset, event, args),
             None => encoder.event(self.name(), None, event, args),
         })?;

@@ -87,7 +87,9 @@ impl Operator {
         args: &A,
     ) -> BroadcastWithAck<T> {
         let id = self.namespace.next_ack_id();
-        let packet = encode(|encoder| encoder.event(self.namespace.name(), Some(id), event.as_name(), args));
+        let packet = encode(self.namespace.codec(), |encoder| {
+            encoder.event(self.namespace.name(), Some(id), event.as_name(), args)
+        });
         self.namespace.watch(&self.scope, event.as_name(), args);
         BroadcastWithAck {
             operator: self.clone(),
@@ -115,10 +117,14 @@ impl Operator {
     fn apply(&self, op: &Op) -> Delivery {
         let mut total = Delivery::default();
         let id = self.namespace.id();
+        // Before the lock, so that it goes after it.
+        let mut dropped = Vec::new();
         let _held = self.namespace.recovering().map(|recovering| recovering.hold());
         self.namespace.shards(|shard| {
             let now = shard.now();
-            let part = shard.lock().machine.apply(id, &self.scope, op, now);
+            let mut locked = shard.lock();
+            let part = locked.machine.apply(id, &self.scope, op, now);
+            locked.set_aside(&mut dropped);
             total.sockets += part.sockets;
             total.skipped += part.skipped;
         });
@@ -134,6 +140,7 @@ impl Operator {
         let slot = Arc::new(Slot::new(None));
         let id = self.namespace.id();
         let mut expected = 0;
+        let mut dropped = Vec::new();
         let held = self.namespace.recovering().map(|recovering| recovering.hold());
         self.namespace.shards(|shard| {
             let deadline = shard.now() + timeout;
@@ -146,8 +153,10 @@ impl Operator {
                 locked.acks.insert((id, ack), (slot.clone(), part.sockets));
                 expected += part.sockets;
             }
+            locked.set_aside(&mut dropped);
         });
         drop(held);
+        drop(dropped);
         slot.expect(expected);
         let namespace = self.namespace.clone();
         // The machines keep a broadcast's ids until its deadline, which it always has.

@@ -13,7 +13,7 @@ use hyper::rt::{Read, Write};
 use hyper::upgrade::OnUpgrade;
 use sio_proto::engine::{ChannelId, Dialect, Hangup, Message, Refusal, Transmit};
 use sio_proto::server::ConnId;
-use sio_proto::{Instant, Sid};
+use sio_proto::{Instant, Sid, SidPrefix};
 use tracing::Instrument as _;
 use tungstenite::protocol::Role;
 
@@ -27,13 +27,22 @@ use crate::websocket::{self, WRITE_BATCH, Wire};
 /// Turns in one poll, before other tasks get theirs.
 const TURNS: usize = 8;
 
+/// The session that a WebSocket is for.
+pub(crate) struct Session {
+    /// `None`: a new one.
+    pub(crate) sid: Option<Sid>,
+    /// How its id begins if it is new.
+    pub(crate) prefix: SidPrefix,
+    pub(crate) dialect: Dialect,
+}
+
 /// Waits for a connection to become a WebSocket, and then runs it.
 ///
 /// It keeps the server, so that a client is served until it leaves, whether or not anybody else still holds the server.
 pub(crate) async fn upgraded(
     _server: Arc<Shared>,
     shard: Arc<Shard>,
-    session: (Option<Sid>, Dialect),
+    session: Session,
     upgrade: OnUpgrade,
     handshake: Arc<Handshake>,
     permit: Option<Permit>,
@@ -59,12 +68,15 @@ pub(crate) async fn upgraded(
 
 fn open(
     shard: &Shard,
-    (sid, dialect): (Option<Sid>, Dialect),
+    Session { sid, prefix, dialect }: Session,
     handshake: Arc<Handshake>,
     permit: Option<Permit>,
 ) -> Result<(ConnId, ChannelId, usize), Refusal> {
     let now = shard.now();
     let mut locked = shard.lock();
+    if sid.is_none() {
+        locked.machine.choose_sid(prefix);
+    }
     let channel = locked.machine.open_websocket_in(dialect, sid, now)?;
     let conn = locked.machine.conn_of(channel).ok_or(Refusal::SessionUnknown)?;
     let max_message = locked.machine.config().engine.max_http_buffer_size;

@@ -134,12 +134,16 @@ pub(crate) fn begin(socket: Socket, wanted: Option<&RecoveryRequest>) -> Socket 
     let mut data = OnceLock::new();
     if let Some(request) = wanted {
         let namespace = socket.namespace();
+        // Before the lock, so that it goes after it.
+        let mut dropped = Vec::new();
         let moving = recovering.moving.write().unwrap_or_else(PoisonError::into_inner);
         let mut session = None;
         namespace.shards(|shard| {
             if session.is_none() {
                 let now = shard.now();
-                session = shard.lock().machine.release(namespace.id(), request, now);
+                let mut locked = shard.lock();
+                session = locked.machine.release(namespace.id(), request, now);
+                locked.set_aside(&mut dropped);
             }
         });
         if let Some(session) = session {
@@ -148,6 +152,7 @@ pub(crate) fn begin(socket: Socket, wanted: Option<&RecoveryRequest>) -> Socket 
             id = locked.machine.resume(key, session).is_ok().then_some(old);
             let kept = locked.machine.kept(key).and_then(|Kept(kept)| kept.downcast_ref::<Legacy>());
             data = kept.map(|legacy| legacy.data.clone().into()).unwrap_or_default();
+            locked.set_aside(&mut dropped);
         }
         drop(moving);
     }

@@ -12,7 +12,7 @@ use std::task::Waker;
 
 use sio_proto::engine::ChannelId;
 use sio_proto::hub::{NamespaceId, SocketKey};
-use sio_proto::server::{self as proto, ConnId, Ready};
+use sio_proto::server::{self as proto, ConnId, Kept, Ready};
 use sio_proto::{Instant, Seed};
 use slotmap::SecondaryMap;
 
@@ -190,6 +190,12 @@ impl Locked<'_> {
     /// Says that the caller runs the handlers of `conn` and will look for its events.
     pub(crate) fn attend(&mut self, conn: ConnId) {
         self.mine = Some(conn);
+    }
+
+    /// Sets aside what sessions kept that are over, for a caller who holds other locks: its destructors are code of users, who may
+    /// do whatever they like, so it is dropped when nothing is locked.
+    pub(crate) fn set_aside(&mut self, dropped: &mut Vec<Kept>) {
+        dropped.append(&mut self.machine.take_dropped());
     }
 
     /// Makes the caller the one who runs the handlers of `conn`, if there is something to run and nobody else does it.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use sio_proto::engine::{Encoded, Revision, Transport};
 use sio_proto::hub::{Room, Scope, SocketKey};
-use sio_proto::socket::{Args, DisconnectReason, Payload};
+use sio_proto::socket::{Args, Codec, DisconnectReason, Payload};
 use sio_proto::{SocketId, Str};
 
 use crate::ack::{Answers, EmitWithAck};
@@ -211,8 +211,9 @@ impl Socket {
     /// ```
     pub fn emit_with_ack<T, A: Args + ?Sized>(&self, event: impl Asks<A, T>, args: &A) -> EmitWithAck<T> {
         let id = self.0.namespace.next_ack_id();
-        let packet =
-            encode(|encoder| encoder.event(self.0.namespace.name(), Some(id), event.as_name(), args));
+        let packet = encode(self.0.namespace.codec(), |encoder| {
+            encoder.event(self.0.namespace.name(), Some(id), event.as_name(), args)
+        });
         self.watch(event.as_name(), args);
         EmitWithAck {
             socket: self.clone(),
@@ -441,6 +442,10 @@ impl Peer for Socket {
 
     fn namespace_name(&self) -> &Str {
         self.0.namespace.name()
+    }
+
+    fn codec(&self) -> &Codec {
+        self.0.namespace.codec()
     }
 
     fn send_ack(&self, _: u64, packet: Packet) -> Result<(), EmitError> {

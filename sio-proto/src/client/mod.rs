@@ -116,7 +116,7 @@ impl Client {
     #[must_use]
     pub fn new(config: Config, seed: Seed) -> Self {
         Self {
-            conn: ClientConn::new(config.socket, config.max_outbox),
+            conn: ClientConn::new(config.socket.clone(), config.max_outbox),
             random: Random::new(seed),
             config,
             session: None,

@@ -16,8 +16,59 @@ use crate::Str;
 /// Cloning shares all content: a broadcast encodes once, and each recipient costs a reference count.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Encoded {
-    first: Frame,
+    first: First,
     attachments: Option<Arc<[Bytes]>>,
+}
+
+/// The first message. Whether the packet may be compressed is here, where it takes no room.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum First {
+    Text(Str),
+    Binary(Bytes),
+    PlainText(Str),
+    PlainBinary(Bytes),
+}
+
+impl First {
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) | Self::PlainText(text) => text.as_bytes(),
+            Self::Binary(bytes) | Self::PlainBinary(bytes) => bytes,
+        }
+    }
+
+    fn is_binary(&self) -> bool {
+        matches!(self, Self::Binary(_) | Self::PlainBinary(_))
+    }
+
+    fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    fn compress(self, compress: bool) -> Self {
+        match (self, compress) {
+            (Self::Text(text) | Self::PlainText(text), true) => Self::Text(text),
+            (Self::Text(text) | Self::PlainText(text), false) => Self::PlainText(text),
+            (Self::Binary(bytes) | Self::PlainBinary(bytes), true) => Self::Binary(bytes),
+            (Self::Binary(bytes) | Self::PlainBinary(bytes), false) => Self::PlainBinary(bytes),
+        }
+    }
+
+    fn into_frame(self) -> Frame {
+        match self {
+            Self::Text(text) | Self::PlainText(text) => Frame::Text(text),
+            Self::Binary(bytes) | Self::PlainBinary(bytes) => Frame::Binary(bytes),
+        }
+    }
+}
+
+impl From<Frame> for First {
+    fn from(frame: Frame) -> Self {
+        match frame {
+            Frame::Text(text) => Self::Text(text),
+            Frame::Binary(bytes) => Self::Binary(bytes),
+        }
+    }
 }
 
 /// What one WebSocket message carries.
@@ -56,38 +107,57 @@ impl Encoded {
                 let mut packet = Vec::with_capacity(1 + text.len());
                 packet.put_u8(b'4');
                 packet.put_slice(text.as_bytes());
-                Frame::Text(Str::try_from(Bytes::from(packet)).unwrap_or_default())
+                First::Text(Str::try_from(Bytes::from(packet)).unwrap_or_default())
             }
-            Message::Binary(bytes) => Frame::Binary(bytes.clone()),
+            Message::Binary(bytes) => First::Binary(bytes.clone()),
         };
         Self { first, attachments: None }
     }
 
+    /// A message, and binary messages that follow it at once.
+    #[must_use]
+    pub fn with_attachments(message: &Message, attachments: Vec<Bytes>) -> Self {
+        let attachments = (!attachments.is_empty()).then(|| attachments.into());
+        Self { attachments, ..Self::message(message) }
+    }
+
+    /// Says whether an answer to a poll in which this packet is may be compressed. Default: yes. WebSocket messages are never compressed.
+    #[must_use]
+    pub fn compress(self, compress: bool) -> Self {
+        Self { first: self.first.compress(compress), ..self }
+    }
+
+    /// Whether an answer to a poll in which this packet is may be compressed.
+    #[must_use]
+    pub const fn may_compress(&self) -> bool {
+        matches!(self.first, First::Text(_) | First::Binary(_))
+    }
+
     /// A text packet that has its type digit already, and the binary messages that follow it.
     pub(crate) fn from_parts(text: Str, attachments: Option<Arc<[Bytes]>>) -> Self {
-        Self { first: Frame::Text(text), attachments }
+        Self { first: First::Text(text), attachments }
     }
 
     /// The content of WebSocket messages.
     pub(super) fn from_frames(first: Frame, attachments: Option<Arc<[Bytes]>>) -> Self {
-        Self { first, attachments }
+        Self { first: first.into(), attachments }
     }
 
     /// Whether any of its messages is binary.
     pub(super) fn has_binary(&self) -> bool {
-        matches!(self.first, Frame::Binary(_)) || self.attachments.is_some()
+        self.first.is_binary() || self.attachments.is_some()
     }
 
     /// The WebSocket messages, in order.
     pub fn frames(&self) -> impl Iterator<Item = Frame> + '_ {
         let rest = self.attachments.iter().flat_map(|list| list.iter());
-        core::iter::once(self.first.clone()).chain(rest.cloned().map(Frame::Binary))
+        core::iter::once(self.first.clone().into_frame()).chain(rest.cloned().map(Frame::Binary))
     }
 
     /// The first WebSocket message, and the attachments that follow it.
     #[must_use]
     pub fn into_parts(self) -> (Frame, Option<Arc<[Bytes]>>) {
-        (self.first, self.attachments)
+        (self.first.into_frame(), self.attachments)
     }
 
     /// Bytes of content; what the limit of a connection's outbox counts.
@@ -122,8 +192,8 @@ impl Encoded {
 
     fn first_payload_len(&self) -> usize {
         match &self.first {
-            Frame::Text(text) => 1 + text.len(),
-            Frame::Binary(bytes) => binary_payload_len(bytes),
+            First::Text(text) | First::PlainText(text) => 1 + text.len(),
+            First::Binary(bytes) | First::PlainBinary(bytes) => binary_payload_len(bytes),
         }
     }
 
@@ -137,7 +207,9 @@ impl Encoded {
         });
         let Some(cut) = cut else { return (self, None) };
         let group = |list: &[Bytes]| (!list.is_empty()).then(|| Arc::from(list));
-        let rest = Self { first: Frame::Binary(list[cut].clone()), attachments: group(&list[cut + 1..]) };
+        let compress = self.may_compress();
+        let rest = Self { first: First::Binary(list[cut].clone()), attachments: group(&list[cut + 1..]) }
+            .compress(compress);
         let attachments = group(&list[..cut]);
         (Self { first: self.first, attachments }, Some(rest))
     }
@@ -147,7 +219,7 @@ impl Encoded {
         let Self { first, attachments } = self;
         let len = attachments.as_ref().map_or(0, |list| list.len());
         let rest = (0..len).filter_map(move |index| attachments.as_ref()?.get(index).cloned());
-        core::iter::once(first).chain(rest.map(Frame::Binary)).map(|frame| {
+        core::iter::once(first.into_frame()).chain(rest.map(Frame::Binary)).map(|frame| {
             let text = match frame {
                 Frame::Text(text) => text,
                 Frame::Binary(bytes) => {
@@ -164,16 +236,16 @@ impl Encoded {
     /// Appends its messages to a payload of revision 3.
     pub(super) fn write_eio3(&self, out: &mut super::eio3::Encoder) {
         match &self.first {
-            Frame::Text(text) => out.push_text(text),
-            Frame::Binary(bytes) => out.push_binary(bytes),
+            First::Text(text) | First::PlainText(text) => out.push_text(text),
+            First::Binary(bytes) | First::PlainBinary(bytes) => out.push_binary(bytes),
         }
         self.attachments.iter().flat_map(|list| list.iter()).for_each(|bytes| out.push_binary(bytes));
     }
 
     pub(super) fn write_payload(&self, out: &mut Encoder<Vec<u8>>) {
         match &self.first {
-            Frame::Text(text) => out.push_text(text),
-            Frame::Binary(bytes) => out.push_binary(bytes),
+            First::Text(text) | First::PlainText(text) => out.push_text(text),
+            First::Binary(bytes) | First::PlainBinary(bytes) => out.push_binary(bytes),
         }
         for bytes in self.attachments.iter().flat_map(|list| list.iter()) {
             out.push_binary(bytes);

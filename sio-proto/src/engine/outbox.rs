@@ -144,6 +144,7 @@ impl Outbox {
         if dialect.revision == Revision::V3 {
             return self.drain_eio3(last, dialect, capacity);
         }
+        let compress = self.may_compress();
         let mut payload = Encoder::new(Vec::with_capacity(capacity));
         for packet in self.control.drain(..) {
             payload.push_text(&packet);
@@ -155,12 +156,18 @@ impl Outbox {
             payload.push_text(last);
         }
         self.clear();
-        jsonp::respond(payload.finish(), dialect)
+        Response { compress, ..jsonp::respond(payload.finish(), dialect) }
+    }
+
+    /// One packet that must not be compressed is enough: the answer is compressed as a whole or not.
+    fn may_compress(&self) -> bool {
+        self.packets.iter().all(Encoded::may_compress)
     }
 
     fn drain_eio3(&mut self, last: Option<&str>, dialect: Dialect, capacity: usize) -> Response {
         // B73: the binary form only if it is needed, as the reference does.
         let binary = !dialect.base64 && self.packets.iter().any(Encoded::has_binary);
+        let compress = self.may_compress();
         let mut payload =
             if binary { eio3::Encoder::binary(capacity) } else { eio3::Encoder::text(capacity) };
         self.control.iter().for_each(|packet| payload.push_text(packet));
@@ -168,7 +175,9 @@ impl Outbox {
         last.into_iter().for_each(|packet| payload.push_text(packet));
         self.clear();
         let payload = payload.finish();
-        if binary { Response::binary_payload(payload.into()) } else { jsonp::respond(payload, dialect) }
+        let response =
+            if binary { Response::binary_payload(payload.into()) } else { jsonp::respond(payload, dialect) };
+        Response { compress, ..response }
     }
 
     /// Drops everything.

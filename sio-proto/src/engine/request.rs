@@ -113,6 +113,8 @@ pub enum BadRequest {
     ProtocolMismatch,
     /// `MIDDLEWARE_FAILURE`: a function of the application's that sees all requests failed.
     MiddlewareFailure,
+    /// `ID_GENERATION_ERROR`: the session's id could not be made.
+    IdGeneration,
 }
 
 impl BadRequest {
@@ -125,6 +127,7 @@ impl BadRequest {
             Self::TransportHandshake => "TRANSPORT_HANDSHAKE_ERROR",
             Self::ProtocolMismatch => "PROTOCOL_MISMATCH",
             Self::MiddlewareFailure => "MIDDLEWARE_FAILURE",
+            Self::IdGeneration => "ID_GENERATION_ERROR",
         }
     }
 }
@@ -149,7 +152,7 @@ impl Refusal {
     }
 
     /// What exactly is wrong, by the reference's name, where a code stands for several things: `INVALID_ORIGIN`,
-    /// `TRANSPORT_MISMATCH`, `TRANSPORT_HANDSHAKE_ERROR`, `PROTOCOL_MISMATCH`, `MIDDLEWARE_FAILURE`.
+    /// `TRANSPORT_MISMATCH`, `TRANSPORT_HANDSHAKE_ERROR`, `PROTOCOL_MISMATCH`, `MIDDLEWARE_FAILURE`, `ID_GENERATION_ERROR`.
     #[must_use]
     pub const fn context(&self) -> Option<&'static str> {
         match self {

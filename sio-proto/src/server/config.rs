@@ -19,7 +19,7 @@ pub struct Config {
     pub max_inbox: usize,
     /// How many bytes of events may wait, with the same consequence. Default: 1 MiB. One message always fits.
     pub max_inbox_bytes: usize,
-    /// The number of this shard; it is the first byte of each session id. Default: 0.
+    /// The number of this shard; it is the last byte of each session id. Default: 0.
     pub shard: u8,
     /// Most namespaces that one client may be in, or wait to be let into, at the same time; it is refused at others. Default: 256.
     pub max_namespaces: usize,

@@ -34,8 +34,7 @@ impl Server {
     ) -> Result<Admission, Refusal> {
         match request {
             Request::Handshake => {
-                self.admit_new()?;
-                let (_, channel) = self.open(Transport::Polling, dialect, now);
+                let (_, channel) = self.open(Transport::Polling, dialect, now)?;
                 Ok(Admission::Poll(channel))
             }
             Request::Poll(sid) => {
@@ -80,10 +79,7 @@ impl Server {
         now: Instant,
     ) -> Result<ChannelId, Refusal> {
         match sid {
-            None => {
-                self.admit_new()?;
-                Ok(self.open(Transport::WebSocket, dialect, now).1)
-            }
+            None => Ok(self.open(Transport::WebSocket, dialect, now)?.1),
             Some(sid) => {
                 let conn = self.lookup(sid)?;
                 self.with_channel(conn, now, |engine, channel| {

@@ -25,12 +25,16 @@ pub use recovery::{ConnectionStateRecovery, Kept, RecoveryRequest, Session};
 use timers::Timers;
 
 use crate::engine::{
-    self, ChannelId, CloseReason, Dialect, Encoded, Refusal, Revision, SendError, ServerSession, Transport,
+    self, BadRequest, ChannelId, CloseReason, Dialect, Encoded, Refusal, Revision, SendError, ServerSession,
+    Transport,
 };
 use crate::hub::{Hub, NamespaceId, SocketKey};
 use crate::id::Random;
 use crate::socket::{self, ConnEvent, ConnectError, DisconnectReason, ServerConn, Slot};
-use crate::{Instant, Seed, Sid, SocketId, UsageError};
+use crate::{Instant, Seed, Sid, SidPrefix, SocketId, UsageError};
+
+/// How often an id of a session is tried that is in use: with a [`SidPrefix`] of 16 characters there are 65,536.
+const SID_ATTEMPTS: usize = 16;
 
 new_key_type! {
     struct ChannelKey;
@@ -75,6 +79,8 @@ pub struct Server {
     /// Whether the owner is asked about namespaces that do not exist.
     dynamic: bool,
     closing: bool,
+    /// How the id of the next session begins.
+    prefix: SidPrefix,
 }
 
 impl Server {
@@ -96,6 +102,7 @@ impl Server {
             ready: VecDeque::new(),
             dynamic: false,
             closing: false,
+            prefix: SidPrefix::default(),
         }
     }
 
@@ -108,6 +115,12 @@ impl Server {
     /// refused.
     pub fn set_dynamic(&mut self, dynamic: bool) {
         self.dynamic = dynamic;
+    }
+
+    /// Chooses how the id of the next session begins: of the one that the next [`Request::Handshake`](engine::Request::Handshake) or
+    /// [`open_websocket`](Self::open_websocket) opens, or is refused.
+    pub fn choose_sid(&mut self, prefix: SidPrefix) {
+        self.prefix = prefix;
     }
 
     /// Removes a namespace in which nobody is, nor waits to be let in, nor may come back. Says whether it did. What is done to it
@@ -208,17 +221,29 @@ impl Server {
         if socket.is_connected() { Ok(socket.handle) } else { Err(UsageError::NotConnected) }
     }
 
-    fn open(&mut self, transport: Transport, dialect: Dialect, now: Instant) -> (ConnId, ChannelId) {
+    fn open(
+        &mut self,
+        transport: Transport,
+        dialect: Dialect,
+        now: Instant,
+    ) -> Result<(ConnId, ChannelId), Refusal> {
+        let prefix = core::mem::take(&mut self.prefix);
+        if self.closing {
+            return Err(Refusal::Closing);
+        }
+        // A prefix of 16 characters leaves few ids: they may be used up.
+        let mut tries = (0..SID_ATTEMPTS).map(|_| Sid::random(&mut self.random, self.config.shard, prefix));
+        let unused = tries.find(|sid| !self.sids.contains_key(sid));
+        let sid = unused.ok_or(Refusal::BadRequest(BadRequest::IdGeneration))?;
         let channel = self.channels.insert(ConnId::default());
-        let sid = Sid::random(&mut self.random, self.config.shard);
         let config = self.config.engine.clone();
         let engine = ServerSession::with_dialect(config, sid, transport, dialect, channel_id(channel), now);
-        let socket = ServerConn::with_revision(self.config.socket, dialect.revision, now);
+        let socket = ServerConn::with_revision(&self.config.socket, dialect.revision, now);
         let id = self.conns.insert(Conn::new(engine, socket));
         self.channels[channel] = id;
         self.sids.insert(sid, id);
         let _ = self.process(id, now);
-        (id, channel_id(channel))
+        Ok((id, channel_id(channel)))
     }
 
     fn with_channel(

@@ -5,16 +5,17 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use super::encode::{self, ConnectError};
+use super::control::{self, ConnectError};
 use super::legacy;
-use super::packet::{Decoder, Packet, PacketError};
+use super::packet::{Packet, PacketError};
+use super::parser::{Codec, Wire};
 use super::payload::Payload;
 use crate::engine::{CloseReason, Encoded, Message, Revision};
 use crate::time::earliest;
 use crate::{Instant, Pid, SocketId, Str, UsageError};
 
 /// Settings of the Socket.IO layer of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnConfig {
     /// On the server: how long a connection may stay without joining any namespace; then it is closed. Checked until the first
@@ -26,6 +27,8 @@ pub struct ConnConfig {
     /// Most bytes of one packet together with its attachments; more close the connection. Default: 10,000,000, which is ten
     /// attachments of the largest message; the reference has no such limit.
     pub max_packet_bytes: usize,
+    /// Which form packets have. The other side must use the same. Default: the usual one.
+    pub codec: Codec,
 }
 
 impl Default for ConnConfig {
@@ -34,6 +37,7 @@ impl Default for ConnConfig {
             connect_timeout: Duration::from_millis(45_000),
             max_attachments: 10,
             max_packet_bytes: 10_000_000,
+            codec: Codec::Json,
         }
     }
 }
@@ -187,7 +191,7 @@ pub enum PeerError {
 #[derive(Debug)]
 pub struct ServerConn {
     revision: Revision,
-    decoder: Decoder,
+    wire: Wire,
     joined: Vec<Joined>,
     /// Namespaces that the client was sent away from: what it sent before it knew is not its fault.
     left: Vec<Str>,
@@ -214,10 +218,10 @@ struct Joined {
 impl ServerConn {
     /// A connection on which no namespace is joined.
     #[must_use]
-    pub fn new(config: ConnConfig, now: Instant) -> Self {
+    pub fn new(config: &ConnConfig, now: Instant) -> Self {
         Self {
             revision: Revision::V4,
-            decoder: Decoder::new(config.max_attachments, config.max_packet_bytes),
+            wire: Wire::new(config),
             joined: Vec::new(),
             left: Vec::new(),
             next_slot: 0,
@@ -231,7 +235,7 @@ impl ServerConn {
     /// A connection of a client of this revision. Clients of Socket.IO 2, which speak revision 3, do not ask for the namespace `/`:
     /// the connection asks for them (B75).
     #[must_use]
-    pub fn with_revision(config: ConnConfig, revision: Revision, now: Instant) -> Self {
+    pub fn with_revision(config: &ConnConfig, revision: Revision, now: Instant) -> Self {
         let mut conn = Self { revision, ..Self::new(config, now) };
         if revision == Revision::V3 {
             conn.join("/".into(), None);
@@ -247,7 +251,7 @@ impl ServerConn {
         if self.closed {
             return Ok(());
         }
-        match self.decoder.decode(message)? {
+        match self.wire.decode(message)? {
             None => Ok(()),
             Some(Packet::Connect { namespace, data }) => match self.revision {
                 Revision::V4 => self.handle_connect(namespace, data),
@@ -375,12 +379,13 @@ impl ServerConn {
         if core::mem::replace(&mut joined.accepted, true) {
             return Err(UsageError::Gone);
         }
+        let namespace = joined.namespace.clone();
         let reply = match revision {
-            Revision::V3 => encode::connect_without_id(&joined.namespace),
-            Revision::V4 => encode::connect(&joined.namespace, id, pid),
+            Revision::V3 => control::connect_without_id(self.wire.codec(), &namespace),
+            Revision::V4 => control::connect(self.wire.codec(), &namespace, id, pid),
         };
         self.out.extend(missed);
-        self.out.push_back(reply);
+        self.out.extend(reply);
         self.connect_by = None;
         Ok(())
     }
@@ -395,9 +400,10 @@ impl ServerConn {
         }
         if let Some(at) = self.joined.iter().position(|joined| joined.slot == slot) {
             let joined = self.joined.swap_remove(at);
-            self.out.push_back(match self.revision {
-                Revision::V3 => encode::plain_connect_error(&joined.namespace, error),
-                Revision::V4 => encode::connect_error(&joined.namespace, error),
+            let codec = self.wire.codec();
+            self.out.extend(match self.revision {
+                Revision::V3 => control::plain_connect_error(codec, &joined.namespace, error),
+                Revision::V4 => control::connect_error(codec, &joined.namespace, error),
             });
             self.leave(joined.namespace);
         }
@@ -446,7 +452,7 @@ impl ServerConn {
     fn end(&mut self, slot: Slot, reason: DisconnectReason) -> Result<(), UsageError> {
         let at = self.joined.iter().position(|joined| joined.slot == slot).ok_or(UsageError::Gone)?;
         let namespace = self.joined[at].namespace.clone();
-        self.out.push_back(encode::disconnect(&namespace));
+        self.out.extend(control::disconnect(self.wire.codec(), &namespace));
         self.remove(at, reason);
         self.leave(namespace);
         Ok(())
@@ -462,7 +468,7 @@ impl ServerConn {
         self.left = Vec::new();
         self.closed = true;
         self.out.clear();
-        self.decoder.reset();
+        self.wire.reset();
     }
 
     /// The next packet to send.

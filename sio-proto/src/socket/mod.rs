@@ -2,9 +2,11 @@
 
 mod client;
 mod conn;
+mod control;
 mod encode;
 mod legacy;
 mod packet;
+mod parser;
 pub mod payload;
 
 pub use client::{
@@ -12,6 +14,8 @@ pub use client::{
     Emitted, SocketConfig, Ticket,
 };
 pub use conn::{AckError, ConnConfig, ConnEvent, DisconnectReason, PeerError, ServerConn, Slot};
-pub use encode::{ConnectError, EncodeError, Encoder};
+pub use control::ConnectError;
+pub use encode::{EncodeError, Encoder};
 pub use packet::{Decoder, Packet, PacketError, is_reserved};
+pub use parser::{Codec, Decode, Limits, Parser, ParserError};
 pub use payload::{Args, Payload};

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::parser::ParserError;
 use super::payload::{Attachments, Payload, PayloadError};
 use crate::Str;
 use crate::engine::Message;
@@ -83,6 +84,9 @@ pub enum PacketError {
         /// How many bytes are allowed.
         limit: usize,
     },
+    /// The name of the namespace does not begin with a slash.
+    #[error("namespace without a slash")]
+    Namespace,
     /// The id of an acknowledgement is missing or too large.
     #[error("acknowledgement id is missing or out of range")]
     AckId,
@@ -101,6 +105,89 @@ pub enum PacketError {
     /// A binary message arrived that no packet announced.
     #[error("binary message that no packet announced")]
     UnexpectedBinary,
+    /// What the [`Parser`](super::Parser) says.
+    #[error("not a packet of this parser: {0}")]
+    Parser(ParserError),
+}
+
+impl Packet {
+    /// A packet of the kind with this number, see [`kind`](Self::kind), with all the checks of the usual form: for a
+    /// [`Parser`](super::Parser). `data` is JSON in which `{"_placeholder":true,"num":0}` stands for the first attachment; none is empty.
+    /// 5 and 6 are 2 and 3.
+    ///
+    /// # Errors
+    /// The parts do not make a packet.
+    pub fn new(
+        kind: u8,
+        namespace: Str,
+        id: Option<u64>,
+        data: Str,
+        attachments: Vec<Bytes>,
+    ) -> Result<Self, PacketError> {
+        if kind > 6 {
+            return Err(PacketError::UnknownType(char::from_digit(u32::from(kind), 36).unwrap_or('?')));
+        }
+        if !namespace.starts_with('/') {
+            return Err(PacketError::Namespace);
+        }
+        if id.is_some_and(|id| id > MAX_SAFE_INTEGER) {
+            return Err(PacketError::AckId);
+        }
+        Header { kind, attachments: 0, namespace, id, data }.finish(attachments.into())
+    }
+
+    /// The number of its kind: 0 CONNECT, 1 DISCONNECT, 2 an event, 3 an acknowledgement, 4 CONNECT_ERROR.
+    #[must_use]
+    pub const fn kind(&self) -> u8 {
+        match self {
+            Self::Connect { .. } => 0,
+            Self::Disconnect { .. } => 1,
+            Self::Event { .. } => 2,
+            Self::Ack { .. } => 3,
+            Self::ConnectError { .. } => 4,
+        }
+    }
+
+    /// The namespace.
+    #[must_use]
+    pub const fn namespace(&self) -> &Str {
+        match self {
+            Self::Connect { namespace, .. }
+            | Self::Disconnect { namespace }
+            | Self::Event { namespace, .. }
+            | Self::Ack { namespace, .. }
+            | Self::ConnectError { namespace, .. } => namespace,
+        }
+    }
+
+    /// The id of the acknowledgement that is asked for or given.
+    #[must_use]
+    pub const fn id(&self) -> Option<u64> {
+        match self {
+            Self::Event { id, .. } => *id,
+            Self::Ack { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// The data as JSON, with placeholders for the attachments.
+    #[must_use]
+    pub fn data(&self) -> Option<&str> {
+        match self {
+            Self::Connect { data, .. } | Self::ConnectError { data, .. } => data.as_deref(),
+            Self::Event { payload, .. } | Self::Ack { payload, .. } => Some(payload.text()),
+            Self::Disconnect { .. } => None,
+        }
+    }
+
+    /// The attachments, of a packet that can have some.
+    #[must_use]
+    pub const fn attachments(&self) -> Option<&Attachments> {
+        match self {
+            Self::Event { payload, .. } | Self::Ack { payload, .. } => Some(payload.attachments()),
+            _ => None,
+        }
+    }
 }
 
 /// Names that only the library may emit (B86).

@@ -98,7 +98,7 @@ impl Machine for World {
         let mut config = ConnConfig::default();
         (config.max_attachments, config.max_packet_bytes) = (2, 100);
         Self {
-            conn: ServerConn::new(config, Instant::ZERO),
+            conn: ServerConn::new(&config, Instant::ZERO),
             slots: BTreeMap::new(),
             next_id: 0,
             closed: false,

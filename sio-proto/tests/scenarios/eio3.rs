@@ -1,4 +1,4 @@
-//! Clients of Socket.IO 2, and JSONP. The same is tested with the real client in `interop/tests/eio3.rs`.
+//! Clients of Socket.IO 2, and JSONP. The same is tested with the real client by `interop/js/test/v2_*.test.js`.
 
 use std::sync::Arc;
 

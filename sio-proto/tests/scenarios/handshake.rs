@@ -94,6 +94,32 @@ fn session_ids_differ_from_each_other_and_from_socket_ids() {
 }
 
 #[test]
+fn a_chosen_beginning_is_that_of_the_next_session_only() {
+    let mut rig = Rig::with(|_, config| config.shard = 5);
+    rig.server.choose_sid("eu-1".parse().unwrap());
+    let (a, b) = (rig.poller(), rig.poller());
+    assert!(a.sid.as_str().starts_with("eu-1"));
+    assert!(!b.sid.as_str().starts_with("eu-1"));
+    assert_eq!((a.sid.shard(), b.sid.shard()), (5, 5));
+}
+
+#[test]
+fn b18_ids_that_are_all_in_use_refuse_the_client() {
+    let mut rig = Rig::new();
+    let prefix = "0123456789abcdef".parse().unwrap();
+    let opened = loop {
+        rig.server.choose_sid(prefix);
+        match rig.server.open_websocket(None, rig.now) {
+            Ok(_) => {}
+            Err(refusal) => break refusal,
+        }
+    };
+    assert_eq!(opened.context(), Some("ID_GENERATION_ERROR"));
+    assert!((20_000..65_536).contains(&rig.server.len()), "{}", rig.server.len());
+    assert!(rig.server.open_websocket(None, rig.now).is_ok(), "nobody else is disturbed");
+}
+
+#[test]
 fn a_closing_server_lets_nobody_in_and_ends() {
     let mut rig = Rig::new();
     let (peer, ws) = (rig.poller(), rig.websocket());

@@ -1,5 +1,6 @@
 //! What is set for the HTTP front.
 
+use std::error::Error as StdError;
 use std::future::Future;
 use std::io;
 use std::path::Path;
@@ -37,6 +38,30 @@ impl<S: From<Server>> ServerBuilder<S> {
         Fut: Future<Output = Result<(), String>> + Send + 'static,
     {
         self.front.hooks.allow = Some(Box::new(move |request| Box::pin(allow(request))));
+        self
+    }
+
+    /// Chooses how the ids of sessions begin: with at most 16 characters of `A-Z a-z 0-9 - _`. The rest is random, so that an id stays a
+    /// secret and is not used twice. `generateId` in JavaScript. Proxies and logs can tell by it where a session lives; to find clients
+    /// again, use rooms or [socket data](crate::Socket::data) instead. Whoever returns more than 8 characters must choose them at
+    /// random: who guesses an id has the session. Ids of sockets are not chosen; they are others, and public.
+    ///
+    /// It is asked after [`allow_request`](Self::allow_request), for each new session. An error, a panic, or text that cannot begin an
+    /// id refuses the client with code 3, `ID_GENERATION_ERROR`, and is logged. A later call replaces the function.
+    ///
+    /// ```
+    /// # use sio_driver::{Server, ServerBuilder};
+    /// # fn with(builder: ServerBuilder<Server>) -> ServerBuilder<Server> {
+    /// builder.generate_id(async |_| Ok("eu-1".to_owned()))
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn generate_id<F, Fut>(mut self, generate: F) -> Self
+    where
+        F: Fn(Arc<RequestHead>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<String, Box<dyn StdError + Send + Sync>>> + Send + 'static,
+    {
+        self.front.hooks.generate_id = Some(Box::new(move |request| Box::pin(generate(request))));
         self
     }
 

@@ -1,9 +1,11 @@
 //! Functions of the application that requests pass.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, Response};
+use sio_proto::SidPrefix;
 use sio_proto::engine::{BadRequest, Refusal};
 
 use super::RequestHead;
@@ -11,7 +13,10 @@ use crate::handlers::{catch, finish};
 use crate::runtime::BoxFuture;
 use crate::server::Body;
 
-type Decide<E> = Box<dyn Fn(Arc<RequestHead>) -> BoxFuture<Result<(), E>> + Send + Sync>;
+/// Any error.
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+type Decide<E, T = ()> = Box<dyn Fn(Arc<RequestHead>) -> BoxFuture<Result<T, E>> + Send + Sync>;
 type Amend = Box<dyn Fn(&mut HeaderMap, &RequestHead) + Send + Sync>;
 type Tell = Box<dyn Fn(&RefusedRequest<'_>) + Send + Sync>;
 
@@ -19,6 +24,7 @@ type Tell = Box<dyn Fn(&RefusedRequest<'_>) + Send + Sync>;
 pub(crate) struct Hooks {
     pub(super) request: Vec<Decide<Response<Body>>>,
     pub(super) allow: Option<Decide<String>>,
+    pub(super) generate_id: Option<Decide<BoxError, String>>,
     pub(super) initial_headers: Vec<Amend>,
     pub(super) headers: Vec<Amend>,
     pub(super) connection_error: Vec<Tell>,
@@ -50,10 +56,24 @@ impl Hooks {
         // What fails does not let anybody in.
         run(hook, request).await.unwrap_or_else(|| Err(String::new())).map_err(Refusal::Forbidden)
     }
+
+    /// How the id of a new session begins.
+    pub(crate) async fn sid_prefix(&self, request: &Arc<RequestHead>) -> Result<SidPrefix, Refusal> {
+        let Some(hook) = &self.generate_id else { return Ok(SidPrefix::default()) };
+        let generated = match run(hook, request).await {
+            Some(generated) => generated.and_then(|text| Ok(text.parse()?)),
+            None => Err("it panicked".into()),
+        };
+        generated.map_err(|error| {
+            // Not for the client to read.
+            tracing::error!(%error, "generate_id failed");
+            Refusal::BadRequest(BadRequest::IdGeneration)
+        })
+    }
 }
 
 /// `None` if the hook panics: a fault of the application's that is not the client's to read.
-async fn run<E>(hook: &Decide<E>, request: &Arc<RequestHead>) -> Option<Result<(), E>> {
+async fn run<E, T>(hook: &Decide<E, T>, request: &Arc<RequestHead>) -> Option<Result<T, E>> {
     let result = match catch(|| hook(request.clone())) {
         Ok(future) => finish(future).await,
         Err(error) => Err(error),

@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::engine::{Encoded, TransportError};
 use crate::inbox::Weigh;
 use crate::socket::conn::{AckError, DisconnectReason, Slot};
-use crate::socket::encode::ConnectError;
+use crate::socket::control::ConnectError;
 use crate::socket::packet::PacketError;
 use crate::socket::payload::Payload;
 use crate::{Str, UsageError};

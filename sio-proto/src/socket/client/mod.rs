@@ -16,8 +16,9 @@ use namespace::{Namespace, Shared, State};
 use out::{Kind, Outbox};
 
 use super::conn::{ConnConfig, DisconnectReason, Slot};
-use super::encode;
-use super::packet::{Decoder, Packet, PacketError};
+use super::control;
+use super::packet::{Packet, PacketError};
+use super::parser::Wire;
 use crate::engine::{CloseReason, Encoded, Message, TransportError};
 use crate::time::earliest;
 use crate::{Instant, Str, UsageError};
@@ -34,7 +35,7 @@ use crate::{Instant, Str, UsageError};
 pub struct ClientConn {
     config: ConnConfig,
     max_outbox: usize,
-    decoder: Decoder,
+    wire: Wire,
     namespaces: Vec<Namespace>,
     out: Outbox,
     events: VecDeque<ClientConnEvent>,
@@ -47,11 +48,11 @@ impl ClientConn {
     #[must_use]
     pub fn new(config: ConnConfig, max_outbox: usize) -> Self {
         Self {
-            config,
             max_outbox,
-            decoder: Decoder::new(config.max_attachments, config.max_packet_bytes),
+            wire: Wire::new(&config),
             namespaces: Vec::new(),
-            out: Outbox::default(),
+            out: Outbox::new(config.codec.clone()),
+            config,
             events: VecDeque::new(),
             open: false,
             next_ticket: 0,
@@ -179,7 +180,7 @@ impl ClientConn {
             State::Joined => {
                 namespace.left = true;
                 shared.out.forget_acks(slot);
-                shared.out.push(slot, encode::disconnect(&namespace.name), Kind::Own);
+                shared.out.push_own(slot, control::disconnect(shared.out.codec(), &namespace.name));
                 namespace.tell_disconnect(DisconnectReason::IoClientDisconnect, &mut shared);
                 namespace.handle_loss(VecDeque::new(), &mut shared);
             }
@@ -193,7 +194,7 @@ impl ClientConn {
     /// There is a connection: active namespaces join.
     pub fn handle_open(&mut self, now: Instant) {
         self.open = true;
-        self.decoder.reset();
+        self.wire.reset();
         for slot in self.slots().collect::<Vec<_>>() {
             if let Some(namespace) = self.find(slot) {
                 namespace.left = false;
@@ -207,16 +208,9 @@ impl ClientConn {
     /// # Errors
     /// It is not a Socket.IO packet, or breaks a limit: the connection must be closed.
     pub fn handle_message(&mut self, message: Message, now: Instant) -> Result<(), PacketError> {
-        let Some(packet) = self.decoder.decode(message)? else { return Ok(()) };
-        let namespace = match &packet {
-            Packet::Connect { namespace, .. }
-            | Packet::Disconnect { namespace }
-            | Packet::Event { namespace, .. }
-            | Packet::Ack { namespace, .. }
-            | Packet::ConnectError { namespace, .. } => namespace,
-        };
+        let Some(packet) = self.wire.decode(message)? else { return Ok(()) };
         // Packets for namespaces that we do not know are nobody's.
-        let Some(slot) = self.slot_of(namespace) else { return Ok(()) };
+        let Some(slot) = self.slot_of(packet.namespace()) else { return Ok(()) };
         let limit = self.config.max_packet_bytes;
         let Ok((namespace, mut shared)) = self.lend(slot) else { return Ok(()) };
         match packet {
@@ -263,7 +257,7 @@ impl ClientConn {
     /// The connection is over. Active namespaces wait for the next one.
     pub fn handle_close(&mut self, reason: CloseReason, error: Option<&ConnectionError>) {
         self.open = false;
-        self.decoder.reset();
+        self.wire.reset();
         for slot in self.slots().collect::<Vec<_>>() {
             let Ok((namespace, mut shared)) = self.lend(slot) else { continue };
             let unsent = shared.out.take(slot);

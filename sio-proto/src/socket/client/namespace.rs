@@ -13,7 +13,7 @@ use super::out::{Kind, Outbox};
 use super::recovery::Recovery;
 use crate::engine::Encoded;
 use crate::socket::conn::{AckError, DisconnectReason, Slot};
-use crate::socket::encode::{self, ConnectError};
+use crate::socket::control::{self, ConnectError};
 use crate::socket::payload::Payload;
 use crate::time::earliest;
 use crate::{Instant, Str, UsageError};
@@ -147,7 +147,7 @@ impl Namespace {
             data.push('}');
         }
         self.state = State::Joining { until: Some(until) };
-        out.push(self.slot, encode::join(&self.name, &data), Kind::Own);
+        out.push_own(self.slot, control::join(out.codec(), &self.name, &data));
     }
 
     pub(super) fn handle_connect(&mut self, data: Option<&str>, now: Instant, shared: &mut Shared<'_>) {
@@ -158,7 +158,8 @@ impl Namespace {
         }
         if self.state == State::Leaving {
             self.state = State::Inactive;
-            return shared.out.push(self.slot, encode::disconnect(&self.name), Kind::Own);
+            let packet = control::disconnect(shared.out.codec(), &self.name);
+            return shared.out.push_own(self.slot, packet);
         }
         // B138: another reply, or one that was not asked for, means nothing.
         if !matches!(self.state, State::Joining { .. }) {

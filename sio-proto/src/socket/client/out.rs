@@ -5,11 +5,13 @@ use alloc::collections::{BTreeSet, VecDeque};
 use super::buffer::remove;
 use crate::engine::Encoded;
 use crate::socket::conn::Slot;
+use crate::socket::parser::Codec;
 
 /// Packets that no transport has taken yet. They stay here and not in the session, because what was not sent when a connection is
 /// lost can be sent over the next one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbox {
+    codec: Codec,
     packets: VecDeque<(Slot, Encoded, Kind)>,
     bytes: usize,
 }
@@ -28,6 +30,15 @@ pub(super) enum Kind {
 const ENTRY: usize = size_of::<(Slot, Encoded, Kind)>();
 
 impl Outbox {
+    pub(super) fn new(codec: Codec) -> Self {
+        Self { codec, packets: VecDeque::new(), bytes: 0 }
+    }
+
+    /// Which form packets have.
+    pub(super) fn codec(&self) -> &Codec {
+        &self.codec
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.packets.is_empty()
     }
@@ -44,6 +55,13 @@ impl Outbox {
     pub(super) fn push(&mut self, slot: Slot, packet: Encoded, kind: Kind) {
         self.bytes += packet.len() + ENTRY;
         self.packets.push_back((slot, packet, kind));
+    }
+
+    /// Adds a packet of the protocol's own, if there is one.
+    pub(super) fn push_own(&mut self, slot: Slot, packet: Option<Encoded>) {
+        if let Some(packet) = packet {
+            self.push(slot, packet, Kind::Own);
+        }
     }
 
     pub(super) fn pop(&mut self) -> Option<Encoded> {

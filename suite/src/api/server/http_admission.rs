@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{AsyncReadExt as _, AsyncWriteExt as _};
+use futures_util::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
 use http::request::Builder;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Full};
@@ -20,6 +20,7 @@ pub(super) const CASES: &[Case] = list![
     a_page_of_a_foreign_origin,
     origins_that_are_allowed,
     allow_request_decides_about_handshakes,
+    ids_of_sessions_begin_as_the_application_wants,
     a_client_that_leaves_while_it_is_decided_about,
     a_hook_that_panics_lets_nobody_in,
     on_request_sees_every_request,
@@ -205,6 +206,48 @@ async fn allow_request_decides_about_handshakes() {
     let sid = &session.sid;
     assert_eq!(send(&io, websocket(&format!("{WEBSOCKET}&sid={sid}"))).await.status, 101);
     assert_eq!(log.take(), [""; 0]);
+}
+
+async fn ids_of_sessions_begin_as_the_application_wants() {
+    let errors = Log::default();
+    let builder = builder().shards(3).generate_id(async |request: Arc<RequestHead>| {
+        yield_now().await;
+        match request.query_param("node").as_deref() {
+            Some("none") => Err("which node?".into()),
+            Some("panic") => panic!("on purpose"),
+            Some(node) => Ok(node.to_owned()),
+            None => Ok(String::new()),
+        }
+    });
+    let io = logging(builder, &errors).build();
+    for (node, starts) in [("eu-1", "eu-1"), ("0123456789abcdef", "0123456789abcdef")] {
+        // Sessions are found in whatever shard they are.
+        for _ in 0..4 {
+            let open = send(&io, Request::get(format!("{POLLING}&node={node}"))).await;
+            let session = Polling { io: io.clone(), sid: crate::api::common::sid_of(open.text()) };
+            assert!(session.sid.starts_with(starts), "{}", session.sid);
+            session.post("40").await;
+            assert!(session.get().await.starts_with("40{"));
+            let sid = &session.sid;
+            assert_eq!(
+                send(&io, websocket(&format!("{WEBSOCKET}&sid={sid}&node=none"))).await.status,
+                101,
+                "not asked"
+            );
+        }
+    }
+    let mut socket = crate::api::common::websocket(connection(&io, 4096), "&node=eu-2").await;
+    let open = socket.next().await.unwrap().unwrap();
+    assert!(crate::api::common::sid_of(open.to_text().unwrap()).starts_with("eu-2"), "{open}");
+    assert_eq!(errors.take(), [""; 0]);
+    for node in ["none", "panic", "a%20b", "0123456789abcdefg"] {
+        let refused = send(&io, Request::get(format!("{POLLING}&node={node}"))).await;
+        assert_eq!((refused.status, refused.text()), (400, r#"{"code":3,"message":"Bad request"}"#));
+        let refused = send(&io, websocket(&format!("{WEBSOCKET}&node={node}"))).await;
+        assert_eq!(refused.status, 400);
+        let told = "GET /socket.io/ Some(3) Bad request ID_GENERATION_ERROR";
+        assert_eq!(errors.take(), [told, told]);
+    }
 }
 
 async fn a_client_that_leaves_while_it_is_decided_about() {

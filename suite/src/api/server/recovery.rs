@@ -17,6 +17,7 @@ pub(super) const CASES: &[Case] = list![
     an_event_that_did_not_fit_is_recovered_once_it_did,
     nothing_is_lost_or_comes_twice_while_others_emit,
     data_comes_back_with_the_session,
+    what_a_session_kept_may_emit_when_it_is_dropped,
 ];
 
 fn server(shards: usize, change: impl FnOnce(ConnectionStateRecovery) -> ConnectionStateRecovery) -> Server {
@@ -291,4 +292,57 @@ async fn data_comes_back_with_the_session() {
     let second = io.of("/").sockets().pop().expect("it is there");
     assert!(second.recovered() && second != first);
     assert_eq!(second.data::<u32>().as_deref(), Some(&2));
+}
+
+/// Emits when it is dropped; on a thread, so that a deadlock is seen. Says whether it could.
+struct Farewell(Server, Log);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let (done, ended) = std::sync::mpsc::channel();
+        let io = self.0.clone();
+        std::thread::spawn(move || {
+            io.emit("farewell", &()).unwrap();
+            let _ = done.send(());
+        });
+        let emitted = ended.recv_timeout(Duration::from_secs(10)).is_ok();
+        self.1.push(if emitted { "emitted" } else { "deadlock" });
+    }
+}
+
+/// It is code of users: no lock may be held.
+async fn what_a_session_kept_may_emit_when_it_is_dropped() {
+    World::current().in_parallel();
+    for end in ["sent away", "begins anew", "pushed out"] {
+        let recovery = ConnectionStateRecovery::new().max_events(1).max_sessions(1);
+        let io = builder().shards(2).max_outbox(1000).connection_state_recovery(recovery).build();
+        let log = Log::default();
+        let (mut ws, mut memory) = connect(&io).await;
+        io.emit("n", &0).unwrap();
+        memory.event(&ws.recv().await);
+        io.of("/").sockets()[0].set_data(Farewell(io.clone(), log.clone()));
+        drop(ws);
+        until(|| io.of("/").is_empty()).await;
+        match end {
+            "sent away" => io.of("/").everyone().disconnect_sockets(false),
+            "begins anew" => {
+                (1..=3).for_each(|number| drop(io.emit("n", &number)));
+                assert_eq!(back(&io, &mut memory).await.1, [0; 0]);
+            }
+            _ => {
+                // They read nothing, and so are lost by a broadcast; there is room for one who is away.
+                let slow = [Ws::open_with(&io, 2000).await, Ws::open_with(&io, 2000).await];
+                for mut ws in slow {
+                    ws.send("40").await;
+                    settle().await;
+                    while !io.of("/").is_empty() {
+                        io.emit("n", &"x".repeat(600)).unwrap();
+                        settle().await;
+                    }
+                }
+            }
+        }
+        until(|| log.len() == 1).await;
+        assert_eq!(log.take(), ["emitted"], "{end}");
+    }
 }

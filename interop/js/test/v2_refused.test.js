@@ -3,7 +3,7 @@
 
 const assert = require("node:assert/strict");
 const { URL, it, next } = require("./helpers.js");
-const { client2 } = require("./v2-helpers.js");
+const { client2 } = require("./v2_helpers.js");
 
 for (const transport of ["polling", "websocket"]) {
   it(`${transport} is refused`, async () => {

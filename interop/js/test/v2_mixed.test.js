@@ -4,7 +4,7 @@
 const assert = require("node:assert/strict");
 const { describe } = require("node:test");
 const { ask, collect, it, next, ready, until } = require("./helpers.js");
-const { WAYS, ask2, ready2 } = require("./v2-helpers.js");
+const { WAYS, ask2, ready2 } = require("./v2_helpers.js");
 
 let rooms = 0;
 

@@ -4,7 +4,7 @@
 const assert = require("node:assert/strict");
 const { describe } = require("node:test");
 const { ask, it, next, ready, sleep, until } = require("./helpers.js");
-const { WAYS, ask2, idAtServer, ready2 } = require("./v2-helpers.js");
+const { WAYS, ask2, idAtServer, ready2 } = require("./v2_helpers.js");
 
 for (const [name, way] of Object.entries(WAYS)) {
   describe(name, () => {

@@ -5,12 +5,14 @@ use core::{
     time::Duration,
 };
 use std::{
+    net::TcpListener,
     process::{Command, Stdio},
     sync::{Arc, Mutex},
     thread,
 };
 
-use interop::{
+use crate::{
+    adapter::{Adapter, block_on},
     node,
     raw::{
         http::{Http, Response, fetch},
@@ -19,8 +21,7 @@ use interop::{
     target::{KillOnDrop, expect_line},
 };
 use serde_json::{Map, Value, json};
-use sio_tokio::{Cookie, Cors, Data, RequestHead, Server, Socket, State};
-use tokio::net::TcpListener;
+use sio_driver::{Cookie, Cors, Data, RequestHead, Server, Socket, State};
 
 type Errors = Arc<Mutex<Vec<Value>>>;
 
@@ -29,7 +30,8 @@ fn server() -> Server {
     let errors = Errors::default();
     let seen = errors.clone();
     let is_friend = |origin: &str| origin == "http://friend.example" || origin.ends_with(".pal.example");
-    let io = Server::builder()
+    let io = Adapter::here()
+        .server()
         .cookie(Cookie::default())
         .serve_client(node::js_dir().join("node_modules/socket.io/client-dist"))
         .expect("the package has the client")
@@ -46,6 +48,12 @@ fn server() -> Server {
                 (_, Some(_)) => Err(String::new()),
                 _ => Ok(()),
             }
+        })
+        .generate_id(async |request: Arc<RequestHead>| {
+            if request.query_param("noid").is_some() {
+                return Err("no id".into());
+            }
+            Ok(request.query_param("node").unwrap_or_default().into_owned())
         })
         .on_initial_headers(|headers, _| {
             headers.insert("x-initial", http::HeaderValue::from_static("1"));
@@ -86,14 +94,17 @@ fn server() -> Server {
 /// Both servers, while `test` runs.
 fn with_both(test: impl FnOnce(SocketAddr, SocketAddr)) {
     node::install();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = runtime.expect("a runtime");
-    let ours = runtime.block_on(async {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-        let address = listener.local_addr().expect("an address");
-        let io = server();
-        tokio::spawn(async move { io.serve(listener).await });
-        address
+    let adapter = Adapter::here();
+    let io = server();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let ours = listener.local_addr().expect("an address");
+    adapter.spawn({
+        let io = io.clone();
+        async move {
+            if let Err(error) = adapter.serve(io, listener).await {
+                eprintln!("serve: {error}");
+            }
+        }
     });
     let child = Command::new(node::node())
         .arg("http/server.js")
@@ -106,7 +117,7 @@ fn with_both(test: impl FnOnce(SocketAddr, SocketAddr)) {
     let lines = child.lines();
     test(ours, expect_line(&lines, "listening on http://"));
     drop(child);
-    runtime.shutdown_timeout(Duration::from_secs(5));
+    block_on(async { tokio::time::timeout(Duration::from_secs(5), io.close()).await.expect("it ends") });
 }
 
 /// The parts of an answer that are compared. Lists in headers are sorted; the session's id is masked.
@@ -149,8 +160,11 @@ fn shown(response: &Response) -> Value {
     json!({ "status": response.status, "headers": headers, "vary": vary, "body": mask(&body) })
 }
 
-#[test]
-fn the_same_answers() {
+/// The same answers, but for what is listed.
+///
+/// # Panics
+/// If it is not so.
+pub fn the_same_answers() {
     let friend = "Origin: http://friend.example\r\n";
     let preflight = "Origin: https://a.pal.example\r\nAccess-Control-Request-Method: POST\r\n\
                      Access-Control-Request-Headers: x-tenant, x-b\r\n";
@@ -166,6 +180,7 @@ fn the_same_answers() {
         ("GET", format!("{HANDSHAKE}&silent"), ""),
         ("GET", format!("{HANDSHAKE}&forbidden=1").replace("EIO=4", "EIO=3"), ""),
         ("GET", HANDSHAKE.replace("EIO=4", "EIO=3"), friend),
+        ("GET", format!("{HANDSHAKE}&noid=1"), ""),
         ("POST", format!("{HANDSHAKE}&forbidden=1"), ""),
         ("GET", format!("{HANDSHAKE}&forbidden=1&sid=x"), ""),
         ("GET", "/socket.io/?EIO=4&transport=x&forbidden=1".to_owned(), ""),
@@ -184,7 +199,7 @@ fn the_same_answers() {
         }
         let errors = [ours, reference].map(|addr| Ws::joined(addr, "/").0.ask("errors", ""));
         assert_eq!(errors[0], errors[1]);
-        assert_eq!(errors[0].as_array().map(Vec::len), Some(7), "{errors:?}");
+        assert_eq!(errors[0].as_array().map(Vec::len), Some(8), "{errors:?}");
 
         // Later answers.
         for addr in [ours, reference] {
@@ -211,8 +226,11 @@ fn the_same_answers() {
     });
 }
 
-#[test]
-fn the_client_files() {
+/// The client's files from `socket.io/client-dist`.
+///
+/// # Panics
+/// If it is not so.
+pub fn the_client_files() {
     with_both(|ours, reference| {
         let dist = node::js_dir().join("node_modules/socket.io/client-dist");
         let mut count = 0;
@@ -254,8 +272,11 @@ fn the_client_files() {
     });
 }
 
-#[test]
-fn the_official_client() {
+/// `js/http/client.test.js` against both.
+///
+/// # Panics
+/// If it is not so.
+pub fn the_official_client() {
     with_both(|ours, reference| {
         thread::scope(|scope| {
             for (addr, is_ours) in [(ours, "1"), (reference, "0")] {
@@ -264,9 +285,24 @@ fn the_official_client() {
                     let args = ["--test-reporter=tap", "http/client.test.js"];
                     let output = node::run(&args, &env, Duration::from_secs(120));
                     println!("{output}");
-                    assert!(output.contains("# pass 17"), "{output}");
+                    assert!(output.contains("# pass 18"), "{output}");
                 });
             }
         });
     });
+}
+
+/// The tests of this module, on one runtime: `interop::front_tests!(Smol);`
+#[macro_export]
+macro_rules! front_tests {
+    ($adapter:ident) => {
+        $crate::front_tests! { $adapter: the_same_answers the_client_files the_official_client }
+    };
+    ($adapter:ident: $($name:ident)*) => {$(
+        #[test]
+        fn $name() {
+            $crate::adapter::Adapter::$adapter.run_here();
+            $crate::front::$name();
+        }
+    )*};
 }

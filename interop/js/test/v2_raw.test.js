@@ -4,7 +4,7 @@
 const assert = require("node:assert/strict");
 const { createRequire } = require("node:module");
 const { URL, ask, it, ready, until, within } = require("./helpers.js");
-const { parser } = require("./v2-helpers.js");
+const { parser } = require("./v2_helpers.js");
 
 const WebSocket = createRequire(require.resolve("socket.io-client"))("ws");
 const { encodePayload, encodePayloadAsBinary, decodePayload, decodePayloadAsBinary } = parser();
