@@ -101,9 +101,10 @@ pub mod api {
         Context, Cookie, Cors, Data, DecodeError, Delivery, DisconnectReason, EmitError, EmitWithAck, Emits,
         EncodeError, Error, Event, EventHandler, EventName, Events, FromContext, Handler, Handshake,
         Incoming, IntoReply, IntoRooms, Middleware, Namespace, NamespaceRequest, NoAck, Operator, Overflow,
-        Packet, PacketError, ParentNamespace, Parser, Payload, Peer, RefusedRequest, Rejection, RequestHead,
-        Room, SameSite, Secure, ServerBuilder, Socket, SocketBuilder, SocketData, SocketId, State, Str,
-        Transport, TransportError, TypedEvent, Volatile, events, parser,
+        Packet, PacketError, ParentNamespace, Parser, Partial, Payload, Peer, RefusedRequest, Rejection,
+        RemoteHandshake, RemoteSocket, RequestError, RequestHead, Room, SameSite, Secure, ServerBuilder,
+        ServerSide, ServerSideEmitWithAck, Socket, SocketBuilder, SocketData, SocketId, State, Str,
+        Transport, TransportError, TypedEvent, Volatile, cluster, events, parser,
     };
     #[cfg(feature = "tls")]
     #[doc(no_inline)]
