@@ -104,6 +104,7 @@ const FEATURES: &[(&str, &[&str])] = &[
     ("Server: requests, origins, `allow_request`, limits of connections", &["server::http_admission"]),
     ("Server: answers, cookie, cross-origin headers, compression, client files", &["server::http_answers"]),
     ("Server: connection state recovery", &["server::recovery"]),
+    ("Server: several servers", &["server::cluster"]),
     ("Server: dynamic namespaces", &["server::dynamic"]),
     ("Server: data of sockets, middlewares of events, watching what is sent", &["server::sockets"]),
     ("Server: back-pressure", &["server::pressure"]),
