@@ -10,6 +10,8 @@ use crate::socket::Payload;
 /// Something for the adapter to do.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
+// Nearly all are the large one.
+#[allow(clippy::large_enum_variant)]
 pub enum Transmit {
     /// Send a message, after all those that were given before.
     Send {

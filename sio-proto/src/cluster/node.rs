@@ -228,7 +228,7 @@ impl Node {
     pub fn handle_count(&mut self, request: &RequestId, others: Option<usize>, now: Instant) {
         let known = self.peers.ids().count();
         let Some(pending) = self.pending.get_mut(request) else { return };
-        if let Some(body) = pending.counted(others.unwrap_or(known.max(1))) {
+        if let Some(body) = pending.counted(others.unwrap_or_else(|| known.max(1))) {
             if others != Some(0) {
                 self.send(None, body);
             }

@@ -18,7 +18,9 @@ use crate::server::{IntoRooms, Namespace, Operator, Socket};
 
 /// What other servers see of the data of sockets.
 #[derive(Clone)]
-pub(crate) struct Share(Arc<dyn Fn(&Socket) -> Option<String> + Send + Sync>);
+pub(crate) struct Share(Arc<ToJson>);
+
+type ToJson = dyn Fn(&Socket) -> Option<String> + Send + Sync;
 
 impl Share {
     pub(crate) fn of<T: Serialize + Send + Sync + 'static>() -> Self {
