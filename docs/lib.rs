@@ -14,6 +14,8 @@ pub mod parsers {}
 pub mod sans_io {}
 #[doc = include_str!("deployment.md")]
 pub mod deployment {}
+#[doc = include_str!("cluster.md")]
+pub mod cluster {}
 #[doc = include_str!("delivery.md")]
 pub mod delivery {}
 #[doc = include_str!("security.md")]

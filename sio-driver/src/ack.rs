@@ -28,6 +28,9 @@ pub enum AckError {
     /// [`clear_send_buffer`](crate::ClientSocket::clear_send_buffer).
     #[error("dropped from the send buffer")]
     Dropped,
+    /// In the answers to a broadcast: a server of the cluster did not say in time how many of its clients have the event.
+    #[error("a server of the cluster is silent")]
+    ServerSilent,
     /// The answer does not parse as the type that was asked for.
     #[error("acknowledgement: {0}")]
     Data(#[from] DecodeError),
@@ -58,31 +61,55 @@ struct SlotState<A> {
     /// How many answers are awaited; for a broadcast not known until it has gone to everybody.
     expected: Option<usize>,
     answers: Vec<A>,
+    /// How many answers were taken one by one; then every answer wakes.
+    taken: Option<usize>,
     waker: Option<Waker>,
+}
+
+impl<A> SlotState<A> {
+    fn is_complete(&self) -> bool {
+        self.expected == Some(self.taken.unwrap_or(0) + self.answers.len())
+    }
 }
 
 impl<A> AckSlot<A> {
     /// `expected`: how many answers are awaited, if that is known.
     pub(crate) fn new(expected: Option<usize>) -> Self {
-        Self { state: Mutex::new(SlotState { expected, answers: Vec::new(), waker: None }) }
+        Self { state: Mutex::new(SlotState { expected, answers: Vec::new(), taken: None, waker: None }) }
     }
 
     pub(crate) fn expect(&self, count: usize) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).expected = Some(count);
     }
 
-    /// Gives the waker to wake, once all answers are there.
+    /// Gives the waker to wake, once all answers are there, or somebody takes them one by one.
     pub(crate) fn answer(&self, answer: A) -> Option<Waker> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.answers.push(answer);
-        if state.expected == Some(state.answers.len()) { state.waker.take() } else { None }
+        if state.taken.is_some() || state.is_complete() { state.waker.take() } else { None }
     }
 
     fn poll(&self, cx: &Context<'_>) -> Poll<Vec<A>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.expected == Some(state.answers.len()) {
+        if state.is_complete() {
             return Poll::Ready(std::mem::take(&mut state.answers));
         }
+        state.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// The answers one by one, `None` after the last.
+    fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<A>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = state.taken.unwrap_or(0);
+        if let Some(answer) = state.answers.pop() {
+            state.taken = Some(taken + 1);
+            return Poll::Ready(Some(answer));
+        }
+        if state.is_complete() {
+            return Poll::Ready(None);
+        }
+        state.taken = Some(taken);
         state.waker = Some(cx.waker().clone());
         Poll::Pending
     }
@@ -98,6 +125,11 @@ impl<F: Fn(), A> Answers<F, A> {
     /// `forget` is called in the end, also if all answers are there.
     pub(crate) fn new(slot: Arc<AckSlot<A>>, forget: F) -> Self {
         Self { slot, forget }
+    }
+
+    /// The answers one by one, in place of all at once.
+    pub(crate) async fn next(&mut self) -> Option<A> {
+        std::future::poll_fn(|cx| self.slot.poll_next(cx)).await
     }
 }
 

@@ -102,6 +102,18 @@ pub mod parser {
     pub use sio_proto::socket::{Decode, Limits, Packet, PacketError, Parser, ParserError};
 }
 
+/// Several servers that serve the same clients: [`Adapter`](cluster::Adapter), for those who write one, and
+/// [`Bus`](cluster::Bus), for servers of one process.
+pub mod cluster {
+    #[doc(no_inline)]
+    pub use sio_proto::cluster::{
+        Ask, Body, Broadcast, Change, Config, Liveness, Message, Missing, NodeId, Rejected, RequestId,
+        SocketInfo, Stats, Transmit,
+    };
+
+    pub use crate::server::cluster::{Adapter, Bus, BusNode, Link};
+}
+
 pub use ack::{AckError, EmitWithAck};
 pub use adapter::api;
 #[cfg(feature = "async-io")]
@@ -118,8 +130,8 @@ pub use io::Io;
 pub use runtime::{BoxFuture, Runtime, Timer};
 pub use server::{
     AckResponse, Auth, Body, BroadcastWithAck, Flags, Handshake, IntoRooms, Middleware, Namespace,
-    NamespaceRequest, Operator, ParentNamespace, Server, ServerBuilder, Socket, SocketData, serve,
-    serve_connection,
+    NamespaceRequest, Operator, ParentNamespace, Partial, RemoteHandshake, RemoteSocket, RequestError,
+    Server, ServerBuilder, ServerSide, ServerSideEmitWithAck, Socket, SocketData, serve, serve_connection,
 };
 pub use server::{RefusedRequest, RequestHead, Secure};
 pub use sio_proto::engine::{CloseReason, Cors, Overflow, Transport, TransportError};

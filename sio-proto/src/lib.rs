@@ -153,6 +153,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod client;
+pub mod cluster;
 pub mod engine;
 mod error;
 #[cfg(feature = "fuzzing")]

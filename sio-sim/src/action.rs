@@ -450,7 +450,8 @@ impl World {
             if took > timeout + LATE {
                 model.fail(format!("answers to {message} came after {took:?} instead of {timeout:?}"));
             }
-            let from: BTreeSet<String> = answers.iter().map(|one| one.socket.as_str().to_owned()).collect();
+            let from: BTreeSet<String> =
+                answers.iter().filter_map(|one| Some(one.socket?.as_str().to_owned())).collect();
             if from.len() != answers.len() || !from.is_subset(&meant) {
                 model.fail(format!("answers to {message} come from {from:?}, asked were {meant:?}"));
             }
@@ -458,7 +459,7 @@ impl World {
                 match one.result {
                     Ok(value) if value == answer(message) => model.counts.acks += 1,
                     Err(AckError::Timeout | AckError::Disconnected) => model.counts.silences += 1,
-                    result => model.fail(format!("{} answered {message} with {result:?}", one.socket)),
+                    result => model.fail(format!("{:?} answered {message} with {result:?}", one.socket)),
                 }
             }
         });

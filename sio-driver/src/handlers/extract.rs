@@ -9,7 +9,6 @@ use sio_proto::socket::{Args, DisconnectReason, Payload};
 
 use super::{Context, Peer, Side, What};
 use crate::Socket;
-use crate::encode::encode;
 use crate::error::{EmitError, Rejection};
 
 /// Something that a handler can ask for as a parameter; `S` is whose events it handles.
@@ -102,6 +101,7 @@ impl Ack {
         match &self.socket {
             Side::Server(socket) => acknowledge(socket, id, args),
             Side::Client(socket) => acknowledge(socket, id, args),
+            Side::Cluster(server) => acknowledge(server, id, args),
             #[cfg(test)]
             Side::Test(socket) => acknowledge(socket, id, args),
         }
@@ -110,8 +110,7 @@ impl Ack {
 
 /// Encodes and sends the acknowledgement of an event.
 pub(crate) fn acknowledge<S: Peer, A: Args + ?Sized>(socket: &S, id: u64, args: &A) -> Result<(), EmitError> {
-    let packet = encode(socket.codec(), |encoder| encoder.ack(socket.namespace_name(), id, args))?;
-    socket.send_ack(id, packet.into())
+    socket.acknowledge(id, args)
 }
 
 impl<S: Peer> FromContext<S> for Ack {

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::fmt;
 
 use sio_proto::Str;
-use sio_proto::socket::Codec;
+use sio_proto::socket::{Args, Codec};
 
+use crate::encode::encode;
 use crate::error::{EmitError, Error, Packet};
-use crate::{ClientSocket, Socket};
+use crate::{ClientSocket, ServerSide, Socket};
 
 /// A socket that events come to, on either side of a connection. Extractors of your own that suit every side are
 /// `impl<S: Peer> FromContext<S>`. Only this crate's sockets implement it.
@@ -24,6 +25,16 @@ pub trait Peer: Clone + fmt::Debug + Into<Side> + Send + Sync + 'static {
     /// Which form packets have.
     #[doc(hidden)]
     fn codec(&self) -> &Codec;
+
+    /// Acknowledges the event with this id.
+    ///
+    /// # Errors
+    /// If that cannot be encoded, or not be sent.
+    #[doc(hidden)]
+    fn acknowledge<A: Args + ?Sized>(&self, id: u64, args: &A) -> Result<(), EmitError> {
+        let packet = encode(self.codec(), |encoder| encoder.ack(self.namespace_name(), id, args))?;
+        self.send_ack(id, packet.into())
+    }
 
     /// Sends an encoded acknowledgement of the event with this id.
     #[doc(hidden)]
@@ -91,6 +102,8 @@ pub enum Side {
     Server(Socket),
     /// A client's socket.
     Client(ClientSocket),
+    /// Another server of the cluster.
+    Cluster(ServerSide),
     #[cfg(test)]
     Test(super::tests::Tester),
 }

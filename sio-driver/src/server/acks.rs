@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use sio_proto::SocketId;
+use sio_proto::cluster;
 use sio_proto::engine::Encoded;
 use sio_proto::socket::{AckError as Silence, Payload};
 
@@ -46,7 +47,8 @@ impl<T: DeserializeOwned + 'static> EmitWithAck<T> {
 #[derive(Debug)]
 pub struct BroadcastWithAck<T> {
     pub(super) operator: Operator,
-    pub(super) packet: Result<(u64, Encoded), EmitError>,
+    /// With the event as other servers are told of it, if there are any.
+    pub(super) packet: Result<(u64, Encoded, Option<Payload>), EmitError>,
     pub(super) timeout: Duration,
     pub(super) answer: PhantomData<fn() -> T>,
 }
@@ -59,21 +61,44 @@ impl<T> BroadcastWithAck<T> {
     }
 }
 
+impl<T: DeserializeOwned + Send + 'static> BroadcastWithAck<T> {
+    /// Sends the event now, and gives the future of the answers, to be awaited some time later.
+    pub fn send(self) -> BoxFuture<Result<Vec<AckResponse<T>>, EmitError>> {
+        let Self { operator, packet, timeout, .. } = self;
+        let asked = packet.map(|(ack, packet, payload)| {
+            let others = payload.and_then(|payload| operator.ask_others(payload, timeout));
+            (operator.send_with_ack(ack, packet, timeout), others)
+        });
+        Box::pin(async move {
+            let (asked, others) = asked?;
+            let parse = |(socket, answer): (_, Result<Payload, _>)| AckResponse {
+                socket,
+                result: answer.map_err(Into::into).and_then(|payload| Ok(payload.deserialize()?)),
+            };
+            let answers = asked.all().await;
+            let mut answers: Vec<_> =
+                answers.into_iter().map(|(socket, answer)| parse((Some(socket), answer))).collect();
+            if let Some(others) = others {
+                let (theirs, missing) = others.await;
+                if let cluster::Answers::Acks { acks, unanswered } = theirs {
+                    answers.extend(acks.into_iter().map(|payload| parse((None, Ok(payload)))));
+                    let silence = |_| parse((None, Err(Silence::Timeout)));
+                    answers.extend((0..unanswered).map(silence));
+                }
+                let silent = |_| AckResponse { socket: None, result: Err(AckError::ServerSilent) };
+                answers.extend((0..missing.count).map(silent));
+            }
+            Ok(answers)
+        })
+    }
+}
+
 impl<T: DeserializeOwned + Send + 'static> IntoFuture for BroadcastWithAck<T> {
     type Output = Result<Vec<AckResponse<T>>, EmitError>;
     type IntoFuture = BoxFuture<Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { operator, packet, timeout, .. } = self;
-        Box::pin(async move {
-            let (ack, packet) = packet?;
-            let answers = operator.send_with_ack(ack, packet, timeout).await;
-            let parse = |(socket, answer): (_, Result<Payload, _>)| AckResponse {
-                socket,
-                result: answer.map_err(Into::into).and_then(|payload| Ok(payload.deserialize()?)),
-            };
-            Ok(answers.into_iter().map(parse).collect())
-        })
+        self.send()
     }
 }
 
@@ -81,8 +106,8 @@ impl<T: DeserializeOwned + Send + 'static> IntoFuture for BroadcastWithAck<T> {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct AckResponse<T> {
-    /// Who.
-    pub socket: SocketId,
+    /// Who; `None` for clients of other servers, whose answers do not say it.
+    pub socket: Option<SocketId>,
     /// The answer, or why there is none.
     pub result: Result<T, AckError>,
 }

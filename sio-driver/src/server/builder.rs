@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use serde::Serialize;
 use sio_proto::Seed;
 use sio_proto::engine::{self, Cors, Overflow, Transport};
 use sio_proto::server::{Config, ConnectionStateRecovery};
@@ -12,11 +13,12 @@ use sio_proto::socket::{Codec, Parser};
 
 use crate::handlers::States;
 use crate::runtime::Runtime;
+use crate::server::cluster::{Adapter, Share};
 use crate::server::dynamic::Limits;
 use crate::server::front::Front;
 use crate::server::host::Host;
 use crate::server::shard::Shard;
-use crate::server::{Server, Shared};
+use crate::server::{Cluster, Server, Shared, random_seed};
 
 /// Settings of a server. `S` is the type that `build` gives: the server of the runtime's crate.
 pub struct ServerBuilder<S = Server> {
@@ -28,6 +30,7 @@ pub struct ServerBuilder<S = Server> {
     seed: Option<[u8; 32]>,
     state: States,
     limits: Limits,
+    cluster: Cluster,
     server: PhantomData<fn() -> S>,
 }
 
@@ -50,6 +53,7 @@ impl<S: From<Server>> ServerBuilder<S> {
             seed: None,
             state: States::default(),
             limits: Limits::default(),
+            cluster: Cluster::default(),
             server: PhantomData,
         }
     }
@@ -217,6 +221,23 @@ impl<S: From<Server>> ServerBuilder<S> {
         self
     }
 
+    /// Makes the server one of several that serve the same clients: broadcasts, and all else that is done to a selection of clients, reach
+    /// those of the others too. `build` then starts tasks, so it must be called where the runtime can spawn. Default: none; there is this
+    /// server only.
+    #[must_use]
+    pub fn adapter(mut self, adapter: impl Adapter) -> Self {
+        self.cluster.adapter = Some(Arc::new(adapter));
+        self
+    }
+
+    /// Lets other servers see the [data](crate::Socket::data) of this type that sockets have, as
+    /// [`RemoteSocket::data`](crate::RemoteSocket::data). Default: they see none.
+    #[must_use]
+    pub fn share_socket_data<T: Serialize + Send + Sync + 'static>(mut self) -> Self {
+        self.cluster.share = Some(Share::of::<T>());
+        self
+    }
+
     /// A value for handlers that ask for [`State<T>`](crate::State); one for each type.
     #[must_use]
     pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
@@ -289,7 +310,8 @@ impl<S: From<Server>> ServerBuilder<S> {
     #[must_use]
     pub fn build(self) -> S {
         assert!((1..=256).contains(&self.shards), "a server has 1 to 256 shards");
-        let Self { host, engine, front, config, shards, seed, state, limits, .. } = self;
+        let Self { host, engine, front, config, shards, seed, state, limits, mut cluster, .. } = self;
+        cluster.seed = seed;
         let mut config = config;
         config.engine = Arc::new(engine);
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -301,17 +323,13 @@ impl<S: From<Server>> ServerBuilder<S> {
                 let mut config = config.clone();
                 config.shard = u8::try_from(index).unwrap_or_default();
                 config.recovery = config.recovery.map(|recovery| recovery.divided(shards));
-                let mut seed = seed.unwrap_or_else(|| {
-                    let mut seed = [0; 32];
-                    getrandom::fill(&mut seed).expect("the operating system gives randomness");
-                    seed
-                });
+                let mut seed = seed.unwrap_or_else(random_seed);
                 // Shards that were given one seed must not make the same ids.
                 seed[0] ^= config.shard;
                 Shard::new(config, Seed(seed), host.clone(), shared.clone())
             };
             let shards = (0..shards).map(shard).collect();
-            Shared::new(Arc::new(config.clone()), state, front, shards, epoch, limits)
+            Shared::new(Arc::new(config.clone()), state, front, shards, epoch, limits, cluster)
         });
         let server = Server::from_shared(shared);
         let _ = server.of("/");

@@ -14,6 +14,8 @@ use crate::server::shard::Shard;
 pub(crate) trait Host: Send + Sync {
     fn now(&self) -> Instant;
     fn spawn(&self, task: BoxFuture<()>);
+    /// A timer that is not set.
+    fn timer(&self) -> Box<dyn Timer>;
     /// The task that tells a shard the time, until the shard is gone.
     fn timer_task(&self, shard: Weak<Shard>) -> BoxFuture<()>;
 }
@@ -27,9 +29,13 @@ impl<R: Runtime> Host for R {
         Runtime::spawn(self, task);
     }
 
+    fn timer(&self) -> Box<dyn Timer> {
+        Box::new(Runtime::timer(self))
+    }
+
     fn timer_task(&self, shard: Weak<Shard>) -> BoxFuture<()> {
         let runtime = self.clone();
-        let mut timer = runtime.timer();
+        let mut timer = Runtime::timer(&runtime);
         Box::pin(poll_fn(move |cx| {
             loop {
                 let Some(shard) = shard.upgrade() else { return Poll::Ready(()) };

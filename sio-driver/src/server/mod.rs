@@ -3,6 +3,7 @@
 mod acks;
 mod builder;
 mod closing;
+pub(crate) mod cluster;
 mod data;
 mod dispatch;
 mod dynamic;
@@ -36,10 +37,10 @@ use ::http::{Request, Response};
 use sio_proto::hub::NamespaceId;
 use sio_proto::server::{Config, Delivery};
 use sio_proto::socket::Args;
-use sio_proto::{Sid, Str};
+use sio_proto::{Seed, Sid, Str};
 
 use crate::error::EmitError;
-use crate::handlers::{Emits, States, catch};
+use crate::handlers::{Asks, Emits, States, catch};
 use crate::wakers::enlist;
 use closing::{Closing, Stage};
 use dynamic::{Child, Decision, Limits};
@@ -49,6 +50,7 @@ use shard::Shard;
 
 pub use acks::{AckResponse, BroadcastWithAck};
 pub use builder::ServerBuilder;
+pub use cluster::{Partial, RemoteHandshake, RemoteSocket, RequestError, ServerSide, ServerSideEmitWithAck};
 pub use data::SocketData;
 pub use dynamic::{NamespaceRequest, ParentNamespace};
 pub use extract::Auth;
@@ -77,12 +79,42 @@ pub(crate) struct Shared {
     parents: RwLock<Vec<ParentNamespace>>,
     limits: Limits,
     on_new_namespace: RwLock<Vec<NewNamespace>>,
+    cluster: Cluster,
     /// Milliseconds since 1970 at the runtime's zero.
     epoch: u64,
     pub(crate) closing: Closing,
 }
 
 type NewNamespace = Arc<dyn Fn(&Namespace) + Send + Sync>;
+
+/// What makes the server one of several.
+#[derive(Default)]
+pub(crate) struct Cluster {
+    adapter: Option<Arc<dyn cluster::Adapter>>,
+    share: Option<cluster::Share>,
+    /// As of the builder.
+    seed: Option<[u8; 32]>,
+}
+
+impl Cluster {
+    fn member(&self, name: &Str, id: NamespaceId, shard: &Shard) -> Option<Arc<cluster::Member>> {
+        let adapter = self.adapter.as_ref()?;
+        let mut seed = self.seed.unwrap_or_else(random_seed);
+        // Neither the namespaces nor the shards, which may be given one seed, make the same ids.
+        seed[1] ^= 0xff;
+        for (byte, of) in seed[2..10].iter_mut().zip(id.index().to_le_bytes()) {
+            *byte ^= of;
+        }
+        Some(cluster::Member::new(name.clone(), adapter.config(), Seed(seed), shard.host().clone()))
+    }
+}
+
+/// A seed from the operating system.
+fn random_seed() -> [u8; 32] {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).expect("the operating system gives randomness");
+    seed
+}
 
 /// The namespaces, whose ids are the same in every shard.
 #[derive(Default)]
@@ -113,6 +145,7 @@ impl Shared {
         shards: Arc<[Arc<Shard>]>,
         epoch: u64,
         limits: Limits,
+        cluster: Cluster,
     ) -> Self {
         Self {
             config,
@@ -125,6 +158,7 @@ impl Shared {
             parents: RwLock::default(),
             limits,
             on_new_namespace: RwLock::default(),
+            cluster,
             epoch,
             closing: Closing::default(),
         }
@@ -177,7 +211,11 @@ impl Shared {
         let (id, name) = found.expect("a server has a shard");
         let recovering = self.config.recovery.map(|_| Recovering::new(self.epoch));
         let codec = self.config.socket.codec.clone();
-        let namespace = Namespace::new(name.clone(), id, self.shards.clone(), recovering, child, codec);
+        let namespace = {
+            let shard = self.shards.first().expect("a server has a shard");
+            let in_cluster = (self.cluster.member(&name, id, shard), self.cluster.share.clone());
+            Namespace::new(name.clone(), id, self.shards.clone(), recovering, child, codec, in_cluster)
+        };
         if let Some(child) = namespace.child() {
             let mut children = child.parent.0.children.lock().unwrap_or_else(PoisonError::into_inner);
             children.insert(id, namespace.clone());
@@ -188,6 +226,9 @@ impl Shared {
         drop(registry);
         drop(all);
         drop(making);
+        if let (Some(member), Some(adapter)) = (namespace.member(), &self.cluster.adapter) {
+            member.start(&namespace, &**adapter);
+        }
         let listeners = self.on_new_namespace.read().unwrap_or_else(PoisonError::into_inner).clone();
         for listener in listeners {
             if let Err(error) = catch(|| listener(&namespace)) {
@@ -302,6 +343,45 @@ impl Server {
         self.of("/").compress(compress)
     }
 
+    /// Everyone in `/`.
+    pub fn everyone(&self) -> Operator {
+        self.of("/").everyone()
+    }
+
+    /// Everyone in `/` who is a client of this server: see [`Operator::local`].
+    pub fn local(&self) -> Operator {
+        self.of("/").local()
+    }
+
+    /// The clients of all servers that are connected to `/`: see [`Operator::fetch_sockets`].
+    ///
+    /// # Errors
+    /// [`Partial`] if other servers did not answer in time.
+    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, Partial<RemoteSocket>> {
+        self.of("/").fetch_sockets().await
+    }
+
+    /// Sends an event to the other servers of the cluster: see [`Namespace::server_side_emit`].
+    ///
+    /// # Errors
+    /// [`EmitError::Encode`] only.
+    pub fn server_side_emit<A: Args + ?Sized>(
+        &self,
+        event: impl Emits<A>,
+        args: &A,
+    ) -> Result<(), EmitError> {
+        self.of("/").server_side_emit(event, args)
+    }
+
+    /// As [`server_side_emit`](Self::server_side_emit), and collects their answers: see [`Namespace::server_side_emit_with_ack`].
+    pub fn server_side_emit_with_ack<T, A: Args + ?Sized>(
+        &self,
+        event: impl Asks<A, T>,
+        args: &A,
+    ) -> ServerSideEmitWithAck<T> {
+        self.of("/").server_side_emit_with_ack(event, args)
+    }
+
     /// How many connections there are, of whatever namespaces.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -345,6 +425,11 @@ impl Server {
             })
             .await;
         }
+        // Other servers do not wait for this one any more.
+        let registry = self.0.registry.read().unwrap_or_else(PoisonError::into_inner);
+        let members: Vec<_> = registry.by_id.values().filter_map(Namespace::member).cloned().collect();
+        drop(registry);
+        members.iter().for_each(|member| member.close());
         self.0.closing.reach(Stage::Ended);
     }
 }

@@ -1,24 +1,25 @@
 //! [`Namespace`]: handlers, and broadcasts to everyone who is there.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
-use sio_proto::Str;
 use sio_proto::engine::Encoded;
 use sio_proto::hub::{NamespaceId, Offset, Scope};
 use sio_proto::server::Delivery;
 use sio_proto::socket::{Args, Codec, EncodeError, Payload};
+use sio_proto::{SocketId, Str};
 
 use crate::encode::encode;
 use crate::error::{EmitError, Error};
 use crate::handlers::{Emits, Erased, EventHandler, EventName, Handler, Live, Table};
+use crate::server::cluster::{Member, Partial, RemoteSocket, ServerSide, Share};
 use crate::server::dynamic::Child;
 use crate::server::middleware::ErasedMiddleware;
 use crate::server::outgoing::Watcher;
 use crate::server::recovery::Recovering;
 use crate::server::shard::Shard;
-use crate::server::{IntoRooms, Middleware, Operator, Socket};
+use crate::server::{IntoRooms, Middleware, Operator, Shared, Socket};
 
 /// A namespace of a server. Cloning gives another handle.
 ///
@@ -40,7 +41,29 @@ struct Inner {
     shards: Arc<[Arc<Shard>]>,
     recovering: Option<Recovering>,
     codec: Codec,
+    member: Option<Arc<Member>>,
+    share: Option<Share>,
 }
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(member) = &self.member {
+            member.close();
+        }
+    }
+}
+
+/// A handle that does not keep the namespace.
+pub(super) struct WeakNamespace(Weak<Inner>);
+
+impl WeakNamespace {
+    pub(super) fn upgrade(&self) -> Option<Namespace> {
+        self.0.upgrade().map(Namespace)
+    }
+}
+
+/// The place of a namespace in the cluster, if there is one, and what others see of its sockets.
+pub(super) type InCluster = (Option<Arc<Member>>, Option<Share>);
 
 /// What to call when something happens in a namespace.
 #[derive(Clone, Default)]
@@ -51,6 +74,8 @@ pub(crate) struct Handlers {
     pub(crate) connect: Vec<Erased<Socket>>,
     pub(crate) table: Table<Socket>,
     pub(crate) disconnect: Vec<Erased<Socket>>,
+    /// For events of other servers.
+    pub(crate) server_side: Table<ServerSide>,
     concurrency: Option<usize>,
 }
 
@@ -79,10 +104,23 @@ impl Namespace {
         recovering: Option<Recovering>,
         child: Option<Child>,
         codec: Codec,
+        (member, share): InCluster,
     ) -> Self {
         let handlers = child.as_ref().map(|child| child.parent.0.handlers.clone()).unwrap_or_default();
         let (ack_ids, watched) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self(Arc::new(Inner { name, id, handlers, child, ack_ids, watched, shards, recovering, codec }))
+        Self(Arc::new(Inner {
+            name,
+            id,
+            handlers,
+            child,
+            ack_ids,
+            watched,
+            shards,
+            recovering,
+            codec,
+            member,
+            share,
+        }))
     }
 
     /// The name, with its slash.
@@ -135,6 +173,27 @@ impl Namespace {
         Ok((packet, offset))
     }
 
+    pub(super) fn downgrade(&self) -> WeakNamespace {
+        WeakNamespace(Arc::downgrade(&self.0))
+    }
+
+    pub(super) fn member(&self) -> Option<&Arc<Member>> {
+        self.0.member.as_ref()
+    }
+
+    pub(super) fn share(&self) -> Option<&Share> {
+        self.0.share.as_ref()
+    }
+
+    pub(super) fn server(&self) -> Option<Arc<Shared>> {
+        self.0.shards.first()?.server()
+    }
+
+    /// Whether one of the server's clients is in this room.
+    pub(super) fn is_occupied(&self, room: &str) -> bool {
+        self.0.shards.iter().any(|shard| shard.lock().machine.hub().has_room(self.0.id, room))
+    }
+
     pub(crate) fn shards(&self, each: impl FnMut(&Arc<Shard>)) {
         self.0.shards.iter().for_each(each);
     }
@@ -160,7 +219,7 @@ impl Namespace {
         sockets
     }
 
-    fn change(&self, change: impl FnOnce(&mut Handlers)) -> &Self {
+    pub(super) fn change(&self, change: impl FnOnce(&mut Handlers)) -> &Self {
         self.0.handlers.change(change);
         self
     }
@@ -281,7 +340,27 @@ impl Namespace {
         self.everyone().compress(compress)
     }
 
-    /// How many clients are connected to the namespace.
+    /// Everyone in the namespace who is a client of this server: see [`Operator::local`].
+    pub fn local(&self) -> Operator {
+        self.everyone().local()
+    }
+
+    /// The clients of all servers that are connected to the namespace: see [`Operator::fetch_sockets`].
+    ///
+    /// # Errors
+    /// [`Partial`] if other servers did not answer in time.
+    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, Partial<RemoteSocket>> {
+        self.everyone().fetch_sockets().await
+    }
+
+    /// The client of this server with this id, if it is connected to the namespace.
+    #[must_use]
+    pub fn socket(&self, id: &SocketId) -> Option<Socket> {
+        // Others may be in the room of this name.
+        self.select(&Scope::all().to(id.as_str())).into_iter().find(|socket| socket.id() == *id)
+    }
+
+    /// How many clients are connected to the namespace, of this server.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.shards.iter().map(|shard| shard.lock().machine.hub().len(self.0.id)).sum()
@@ -293,7 +372,7 @@ impl Namespace {
         self.len() == 0
     }
 
-    /// The clients that are connected to the namespace.
+    /// The clients of this server that are connected to the namespace.
     #[must_use]
     pub fn sockets(&self) -> Vec<Socket> {
         self.select(&Scope::all())

@@ -4,18 +4,21 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sio_proto::Str;
+use sio_proto::cluster::{self, Change};
 use sio_proto::engine::Encoded;
 use sio_proto::hub::Scope;
 use sio_proto::server::{Broadcast, Delivery, Op};
-use sio_proto::socket::Args;
+use sio_proto::socket::{Args, EncodeError, Payload};
 
 use crate::ack::Answers;
 use crate::encode::encode;
 use crate::error::EmitError;
 use crate::handlers::{Asks, Emits};
 use crate::server::acks::{ClientAnswer, Slot};
+use crate::server::cluster::{Member, Partial, RemoteSocket, Requested};
 use crate::server::rooms::{IntoRooms, rooms};
-use crate::server::{BroadcastWithAck, Namespace};
+use crate::server::{BroadcastWithAck, Namespace, Socket};
 
 /// A selection of clients of one namespace, and what can be done to all of them.
 ///
@@ -29,11 +32,53 @@ pub struct Operator {
     volatile: bool,
     compress: bool,
     timeout: Duration,
+    local: bool,
+}
+
+/// The acknowledgements of this server's clients, on their way.
+pub(crate) struct Asked {
+    answers: Answers<Box<dyn Fn() + Send + Sync>, ClientAnswer>,
+    expected: usize,
+}
+
+impl Asked {
+    /// How many clients were asked.
+    pub(super) fn expected(&self) -> usize {
+        self.expected
+    }
+
+    /// The next answer, `None` after the last.
+    pub(super) async fn next(&mut self) -> Option<ClientAnswer> {
+        self.answers.next().await
+    }
+
+    /// All answers.
+    pub(super) async fn all(self) -> Vec<ClientAnswer> {
+        self.answers.await
+    }
 }
 
 impl Operator {
     pub(crate) fn new(namespace: Namespace, scope: Scope) -> Self {
-        Self { namespace, scope, volatile: false, compress: true, timeout: Duration::from_secs(5) }
+        Self {
+            namespace,
+            scope,
+            volatile: false,
+            compress: true,
+            timeout: Duration::from_secs(5),
+            local: false,
+        }
+    }
+
+    /// What another server wants of the clients of this one.
+    pub(super) fn local_of(namespace: Namespace, scope: Scope, volatile: bool) -> Self {
+        Self { volatile, local: true, ..Self::new(namespace, scope) }
+    }
+
+    /// Only the clients of this server, if there are several: see [`ServerBuilder::adapter`](crate::ServerBuilder::adapter).
+    pub fn local(mut self) -> Self {
+        self.local = true;
+        self
     }
 
     /// Those in this room, or in one of these rooms, too.
@@ -53,7 +98,8 @@ impl Operator {
         self
     }
 
-    /// How long [`emit_with_ack`](Self::emit_with_ack) waits for each answer. Default: 5 s.
+    /// How long [`emit_with_ack`](Self::emit_with_ack) waits for each answer, and [`fetch_sockets`](Self::fetch_sockets) for other
+    /// servers. Default: 5 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -74,7 +120,7 @@ impl Operator {
 
     /// Sends an event to all of them; encoded once. Arguments are those of [`Socket::emit`](crate::Socket::emit).
     ///
-    /// The result counts clients. One that reads too slowly is disconnected or skipped, as
+    /// The result counts clients, of this server only. One that reads too slowly is disconnected or skipped, as
     /// [`overflow`](crate::ServerBuilder::overflow) says.
     ///
     /// # Errors
@@ -85,7 +131,13 @@ impl Operator {
         let packet = packet.compress(self.compress);
         self.namespace.watch(&self.scope, event, args);
         let broadcast = Broadcast { packet, volatile: self.volatile, ack: None, offset };
-        Ok(self.apply(&Op::Broadcast(broadcast)))
+        let payload = self.beyond().map(|member| (member, Payload::from_event(event, args)));
+        let delivery = self.apply(&Op::Broadcast(broadcast));
+        if let Some((member, payload)) = payload {
+            let (payload, scope) = (payload.map_err(EncodeError::from)?, self.scope.clone());
+            member.act(|node, _| node.broadcast(payload, scope, self.volatile));
+        }
+        Ok(delivery)
     }
 
     /// Sends an event to all of them, and collects their acknowledgements when awaited: each client's answer, or why there is
@@ -100,9 +152,13 @@ impl Operator {
             encoder.event(self.namespace.name(), Some(id), event.as_name(), args)
         });
         self.namespace.watch(&self.scope, event.as_name(), args);
+        let packet = packet.and_then(|packet| {
+            let payload = self.beyond().map(|_| Payload::from_event(event.as_name(), args));
+            Ok((id, packet.compress(self.compress), payload.transpose()?))
+        });
         BroadcastWithAck {
             operator: self.clone(),
-            packet: packet.map(|packet| (id, packet.compress(self.compress))).map_err(EmitError::from),
+            packet: packet.map_err(EmitError::from),
             timeout: self.timeout,
             answer: PhantomData,
         }
@@ -110,20 +166,63 @@ impl Operator {
 
     /// Puts all of them into a room, or into several.
     pub fn sockets_join(&self, room: impl IntoRooms) {
-        self.apply(&Op::Join(rooms(room)));
+        self.change(Change::Join(rooms(room)));
     }
 
     /// Takes all of them out of a room, or out of several.
     pub fn sockets_leave(&self, room: impl IntoRooms) {
-        self.apply(&Op::Leave(rooms(room)));
+        self.change(Change::Leave(rooms(room)));
     }
 
     /// Sends all of them away; with `close`, closes their connections.
     pub fn disconnect_sockets(&self, close: bool) {
-        self.apply(&Op::Disconnect { close });
+        self.change(Change::Disconnect { close });
     }
 
-    fn apply(&self, op: &Op) -> Delivery {
+    /// The connected clients of this server that are meant.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<Socket> {
+        self.namespace.select(&self.scope)
+    }
+
+    /// The connected clients that are meant, of all servers, as they are now. Waits for other servers, if there are any, for as long as
+    /// [`timeout`](Self::timeout) says.
+    ///
+    /// # Errors
+    /// [`Partial`] if other servers did not answer in time. It has the clients of those that did.
+    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, Partial<RemoteSocket>> {
+        let remote = |info| RemoteSocket::new(self.namespace.clone(), info);
+        let requested = self.beyond().map(|member| {
+            member.request(|node, now| node.fetch_sockets(self.scope.clone(), self.timeout, now))
+        });
+        let mut got: Vec<_> = self.namespace.infos(&self.scope).into_iter().map(remote).collect();
+        if let Some(requested) = requested {
+            let (answers, missing) = requested.await;
+            if let cluster::Answers::Sockets(others) = answers {
+                got.extend(others.into_iter().map(remote));
+            }
+            if missing.count > 0 {
+                return Err(Partial { got, missing, malformed: 0 });
+            }
+        }
+        Ok(got)
+    }
+
+    /// The way to other servers, if they are meant too.
+    fn beyond(&self) -> Option<&Arc<Member>> {
+        self.namespace.member().filter(|_| !self.local)
+    }
+
+    fn change(&self, change: Change) {
+        if let Some(member) = self.beyond() {
+            // First what others do, so that they know of the rooms before a client has gone; the order for this server is the same.
+            let (scope, change) = (self.scope.clone(), change.clone());
+            member.act(|node, _| node.change(scope, change));
+        }
+        self.apply(&Op::from(change));
+    }
+
+    pub(super) fn apply(&self, op: &Op) -> Delivery {
         let mut total = Delivery::default();
         let id = self.namespace.id();
         // Before the lock, so that it goes after it.
@@ -140,12 +239,26 @@ impl Operator {
         total
     }
 
-    pub(super) fn send_with_ack(
-        &self,
-        ack: u64,
-        packet: Encoded,
-        timeout: Duration,
-    ) -> impl Future<Output = Vec<ClientAnswer>> + use<> {
+    /// Sends an event to the clients of this server that are meant, and collects their acknowledgements.
+    pub(super) fn ask(&self, event: &Str, args: &Payload, timeout: Duration) -> Result<Asked, EmitError> {
+        let ack = self.namespace.next_ack_id();
+        let packet = encode(self.namespace.codec(), |encoder| {
+            encoder.event(self.namespace.name(), Some(ack), event, args)
+        })?;
+        self.namespace.watch(&self.scope, event, args);
+        Ok(self.send_with_ack(ack, packet, timeout))
+    }
+
+    /// As [`send_with_ack`](Self::send_with_ack), to the clients of other servers.
+    pub(super) fn ask_others(&self, payload: Payload, timeout: Duration) -> Option<Requested> {
+        let (scope, volatile) = (self.scope.clone(), self.volatile);
+        Some(
+            self.beyond()?
+                .request(|node, now| node.broadcast_with_ack(payload, scope, volatile, false, timeout, now)),
+        )
+    }
+
+    pub(super) fn send_with_ack(&self, ack: u64, packet: Encoded, timeout: Duration) -> Asked {
         let slot = Arc::new(Slot::new(None));
         let id = self.namespace.id();
         let mut expected = 0;
@@ -169,10 +282,11 @@ impl Operator {
         slot.expect(expected);
         let namespace = self.namespace.clone();
         // The machines keep a broadcast's ids until its deadline, which it always has.
-        Answers::new(slot, move || {
+        let forget = move || {
             namespace.shards(|shard| {
                 shard.lock().acks.remove(&(id, ack));
             });
-        })
+        };
+        Asked { answers: Answers::new(slot, Box::new(forget)), expected }
     }
 }

@@ -356,6 +356,12 @@ impl<H> Hub<H> {
         rooms.map(|(name, key)| (name, self.rooms.get(*key).map_or(0, |room| room.sockets.len())))
     }
 
+    /// Whether somebody is in a room of a namespace.
+    #[must_use]
+    pub fn has_room(&self, namespace: NamespaceId, room: &str) -> bool {
+        self.namespaces.get(&namespace).is_some_and(|namespace| namespace.rooms.contains_key(room))
+    }
+
     /// How many sockets are connected to a namespace.
     #[must_use]
     pub fn len(&self, namespace: NamespaceId) -> usize {

@@ -9,6 +9,7 @@
 //! 7. *Determinism*: the same seed and inputs give the same outputs.
 
 mod client;
+mod cluster;
 mod codecs;
 #[path = "../common/mod.rs"]
 mod common;

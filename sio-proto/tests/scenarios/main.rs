@@ -11,6 +11,7 @@ mod client_pressure;
 mod client_reconnect;
 mod client_recovery;
 mod client_retries;
+mod cluster;
 #[path = "../common/mod.rs"]
 mod common;
 mod dynamic;

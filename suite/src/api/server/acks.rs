@@ -164,7 +164,7 @@ async fn of_a_broadcast() {
     drop(clients.remove(2));
     let mut answers = asking.await.unwrap().unwrap();
     assert_eq!(begun.elapsed().as_millis() / 10, 100);
-    answers.sort_by_key(|answer| ids.iter().position(|id| *id == answer.socket));
+    answers.sort_by_key(|answer| ids.iter().position(|id| Some(*id) == answer.socket));
     let results: Vec<_> = answers.into_iter().map(|answer| answer.result).collect();
     assert_eq!(results[0], Ok(1));
     assert!(matches!(results[1], Err(AckError::Data(_))));

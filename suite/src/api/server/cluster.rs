@@ -1,500 +1,404 @@
-//! Several servers that act as one.
+//! Several servers that serve the same clients.
 
 use std::time::Duration;
 
-use futures_util::future::join;
-use serde::{Deserialize, Serialize};
-use sio_driver::cluster::NodeId;
-use sio_driver::{
-    AckError, ConnectionStateRecovery, Data, Error, InProcess, OtherServer, Partial, RemoteSocket, Server,
-    ServerSideEmitError, Socket, events,
-};
+use serde_json::Value;
+use sio_driver::cluster::{Bus, BusNode, Config, Liveness, Missing};
+use sio_driver::{AckError, Data, Error, RequestError, Server, ServerBuilder, ServerSide, Socket};
 
-use crate::api::common::{Log, Polling, Ws, builder};
+use crate::api::common::{Log, Ws, builder};
 use crate::api::{Case, list};
-use crate::world::{Instant, settle, sleep};
+use crate::world::{Instant, settle, sleep, spawn};
 
 pub(super) const CASES: &[Case] = list![
-    broadcasts_reach_the_clients_of_all_servers,
-    broadcasts_of_one_server_stay_in_order,
-    operations_on_many_sockets_reach_all_servers,
-    sockets_of_all_servers_are_fetched,
-    clients_of_all_servers_are_asked,
-    a_frozen_server_is_missing_and_costs_one_timeout,
-    a_frozen_server_does_not_lose_the_answers_of_clients,
-    a_server_that_ends_is_not_missing,
-    servers_send_events_to_each_other,
-    servers_ask_each_other,
-    servers_that_ask_each_other_at_once,
-    a_server_alone,
-    only_what_was_shared_is_seen,
-    recovery_in_a_cluster,
+    broadcasts_reach_all_servers,
+    local_broadcasts_stay,
+    order_of_one_sender,
+    a_socket_of_another_server,
+    what_is_done_to_sockets,
+    acknowledgements_of_all_servers,
+    fetched_sockets,
+    fetched_without_other_servers,
+    a_frozen_server_is_missing,
+    a_frozen_server_is_missing_where_servers_are_counted,
+    a_killed_server_is_forgotten,
+    a_server_that_closes_is_not_waited_for,
+    late_answers,
+    from_server_to_server,
+    answers_of_servers,
+    handlers_of_servers_that_fail,
+    two_servers_that_wait_for_each_other,
+    recovery_adds_one_offset,
+    a_namespace_of_one_server_only,
 ];
 
-/// Servers of one cluster.
-fn servers<const N: usize>(cluster: &InProcess) -> [Server; N] {
-    std::array::from_fn(|_| {
-        let io = builder().shards(2).adapter(cluster.adapter()).share_socket_data::<User>().build();
-        rooms(&io);
-        io
-    })
+struct Cluster<const N: usize> {
+    servers: [Server; N],
+    nodes: [BusNode; N],
+    clients: [Ws; N],
 }
 
-/// Clients say which rooms they want to be in.
-fn rooms(io: &Server) {
-    io.of("/").on("join", async |socket: Socket, Data(rooms): Data<Vec<String>>| socket.join(rooms));
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct User {
-    name: String,
-}
-
-async fn client(io: &Server, rooms: &[&str]) -> Ws {
-    let mut ws = Ws::connect(io).await;
-    ws.send(format!(r#"42["join",{}]"#, serde_json::to_string(rooms).unwrap())).await;
+/// Servers with one client each. Its id is in the room `ids`.
+async fn cluster_with<const N: usize>(
+    config: Config,
+    with: impl Fn(ServerBuilder<Server>) -> ServerBuilder<Server>,
+) -> Cluster<N> {
+    let bus = Bus::with_config(config);
+    let nodes = [(); N].map(|()| bus.node());
+    let servers = nodes.each_ref().map(|node| with(builder().shards(2)).adapter(node.clone()).build());
+    for (at, io) in servers.iter().enumerate() {
+        io.of("/")
+            .on_connect(move |socket: Socket| {
+                socket.join(format!("of {at}"));
+                socket.set_data(at);
+                std::future::ready(())
+            })
+            .on("join", async |socket: Socket, Data(room): Data<String>| socket.join(room));
+    }
+    let mut clients = Vec::new();
+    for io in &servers {
+        clients.push(Ws::connect(io).await);
+    }
     settle().await;
-    ws
+    Cluster { servers, nodes, clients: clients.try_into().expect("as many") }
 }
 
-/// Who got `42["e"]`, once each, and nothing else.
-async fn got<const N: usize>(clients: [&mut Ws; N]) -> Vec<usize> {
-    settle().await;
-    let mut who = Vec::new();
-    for (at, ws) in clients.into_iter().enumerate() {
-        ws.send("40/unknown,").await;
-        loop {
-            match ws.recv().await.as_str() {
-                r#"44/unknown,{"message":"Invalid namespace"}"# => break,
-                r#"42["e"]"# => who.push(at),
-                other => panic!("{other}"),
+async fn cluster<const N: usize>() -> Cluster<N> {
+    cluster_with(Config::default(), |builder| builder).await
+}
+
+fn counted() -> Config {
+    let mut config = Config::default();
+    config.liveness = Liveness::Counted;
+    config
+}
+
+impl<const N: usize> Cluster<N> {
+    /// Whose clients have got exactly this.
+    async fn got(&mut self, expected: &str) -> Vec<usize> {
+        settle().await;
+        let mut who = Vec::new();
+        for (at, ws) in self.clients.iter_mut().enumerate() {
+            ws.send("40/unknown,").await;
+            let mut got = 0;
+            loop {
+                match ws.recv().await {
+                    end if end.starts_with("44/unknown,") => break,
+                    packet if packet == expected => got += 1,
+                    other => panic!("{other}"),
+                }
+            }
+            assert!(got <= 1, "{got} for {at}");
+            who.extend((got == 1).then_some(at));
+        }
+        who
+    }
+}
+
+async fn broadcasts_reach_all_servers() {
+    for config in [Config::default(), counted()] {
+        let mut cluster = cluster_with::<3>(config, |builder| builder).await;
+        let io = cluster.servers[0].clone();
+        let delivery = io.emit("e", &(1, "two")).unwrap();
+        assert_eq!(delivery.sockets, 1, "of this server");
+        assert_eq!(cluster.got(r#"42["e",1,"two"]"#).await, [0, 1, 2]);
+        io.to("of 1").emit("e", &()).unwrap();
+        assert_eq!(cluster.got(r#"42["e"]"#).await, [1]);
+        io.except("of 1").emit("e", &()).unwrap();
+        assert_eq!(cluster.got(r#"42["e"]"#).await, [0, 2]);
+        io.to(["of 0", "of 1", "of 2"]).except("of 0").emit("e", &()).unwrap();
+        assert_eq!(cluster.got(r#"42["e"]"#).await, [1, 2]);
+        let socket = io.of("/").sockets().pop().unwrap();
+        socket.broadcast().emit("e", &()).unwrap();
+        assert_eq!(cluster.got(r#"42["e"]"#).await, [1, 2]);
+        // One client's own events do not travel.
+        let sent = cluster.nodes[0].sent();
+        socket.emit("e", &()).unwrap();
+        assert_eq!(cluster.got(r#"42["e"]"#).await, [0]);
+        assert_eq!(cluster.nodes[0].sent(), sent);
+    }
+}
+
+async fn local_broadcasts_stay() {
+    let mut cluster = cluster::<2>().await;
+    let sent = cluster.nodes[1].sent();
+    cluster.servers[1].local().emit("e", &()).unwrap();
+    assert_eq!(cluster.got(r#"42["e"]"#).await, [1]);
+    cluster.servers[1].everyone().local().sockets_join("a");
+    assert_eq!(cluster.servers[1].to("a").sockets().len(), 1);
+    assert_eq!(cluster.servers[1].local().fetch_sockets().await.unwrap().len(), 1);
+    assert_eq!(cluster.nodes[1].sent(), sent);
+}
+
+async fn order_of_one_sender() {
+    let mut cluster = cluster::<2>().await;
+    for n in 0..50 {
+        cluster.servers[0].emit("e", &n).unwrap();
+        if n % 10 == 0 {
+            cluster.servers[0].everyone().sockets_join(format!("room {n}"));
+            cluster.servers[0].to(format!("room {n}")).emit("joined", &n).unwrap();
+        }
+    }
+    for ws in &mut cluster.clients {
+        for n in 0..50 {
+            ws.expect(&format!(r#"42["e",{n}]"#)).await;
+            if n % 10 == 0 {
+                ws.expect(&format!(r#"42["joined",{n}]"#)).await;
             }
         }
     }
-    who
 }
 
-async fn broadcasts_reach_the_clients_of_all_servers() {
-    let cluster = InProcess::new();
-    let [a, b, c] = servers(&cluster);
-    assert_eq!(cluster.nodes().len(), 3);
-    let (mut one, mut two, mut three) =
-        (client(&a, &["x"]).await, client(&b, &["x", "y"]).await, client(&c, &["y"]).await);
-    let mut got = async || got([&mut one, &mut two, &mut three]).await;
-
-    assert_eq!(a.emit("e", &()).unwrap().sockets, 1, "counts those of this server");
-    assert_eq!(got().await, [0, 1, 2]);
-    c.to("x").emit("e", &()).unwrap();
-    assert_eq!(got().await, [0, 1]);
-    c.to(["x", "y"]).except("y").emit("e", &()).unwrap();
-    assert_eq!(got().await, [0]);
-    b.everyone().local().emit("e", &()).unwrap();
-    assert_eq!(got().await, [1]);
-    b.everyone().volatile().compress(false).emit("e", &()).unwrap();
-    assert_eq!(got().await, [0, 1, 2]);
-    // From a socket: all others, wherever they are; and one of another server, by its id.
-    let socket = a.of("/").sockets().remove(0);
-    socket.broadcast().emit("e", &()).unwrap();
-    assert_eq!(got().await, [1, 2]);
-    let other = b.of("/").sockets().remove(0);
-    socket.to(other.id()).emit("e", &()).unwrap();
-    assert_eq!(got().await, [1]);
-    // A namespace that is on one server only.
-    let mut there = Ws::open(&b).await;
-    b.of("/there");
-    there.join("/there").await;
-    a.of("/there").emit("e", &()).unwrap();
-    there.expect(r#"42/there,["e"]"#).await;
-    b.of("/there").emit("e", &()).unwrap();
-    there.expect(r#"42/there,["e"]"#).await;
-    c.of("/nowhere").emit("e", &()).unwrap();
-    assert_eq!(got().await, [0; 0]);
+async fn a_socket_of_another_server() {
+    let mut cluster = cluster::<2>().await;
+    let id = cluster.servers[1].of("/").sockets()[0].id();
+    assert!(cluster.servers[0].of("/").socket(&id).is_none());
+    assert_eq!(cluster.servers[1].of("/").socket(&id).map(|socket| socket.id()), Some(id));
+    cluster.servers[0].to(id).emit("e", &()).unwrap();
+    assert_eq!(cluster.got(r#"42["e"]"#).await, [1]);
 }
 
-async fn broadcasts_of_one_server_stay_in_order() {
-    let cluster = InProcess::new();
-    let [a, b] = servers(&cluster);
-    let mut ws = Ws::connect(&b).await;
-    // Also those that are sent by a handler of the other server, and while a message is being carried.
-    b.of("/").on_server_event("n", async |io: OtherServer, Data(n): Data<u32>| {
-        io.namespace().emit("n", &(n + 1)).map(drop).map_err(Error::from)
-    });
-    for n in (0..100_u32).step_by(2) {
-        a.emit("n", &n).unwrap();
-        a.server_side_emit("n", &n).unwrap();
-        settle().await;
-    }
-    for n in 0..100 {
-        ws.expect(&format!(r#"42["n",{n}]"#)).await;
-    }
-}
-
-async fn operations_on_many_sockets_reach_all_servers() {
-    let cluster = InProcess::new();
-    let [a, b] = servers(&cluster);
-    let (mut one, mut two) = (client(&a, &["x"]).await, client(&b, &["x"]).await);
-    a.to("x").sockets_join(["y", "z"]);
-    b.to("y").sockets_leave("x");
-    for io in [&a, &b] {
-        let mut rooms = io.of("/").sockets()[0].rooms();
-        rooms.remove(0);
-        rooms.sort();
-        assert_eq!(rooms, ["y", "z"]);
-    }
-    a.to("y").local().sockets_leave("z");
-    b.to("z").emit("e", &()).unwrap();
-    assert_eq!(got([&mut one, &mut two]).await, [1]);
-    a.to("z").disconnect_sockets(false);
-    two.expect("41").await;
-    b.everyone().disconnect_sockets(true);
-    one.expect_end().await;
-    assert!(a.of("/").is_empty() && b.of("/").is_empty());
-}
-
-async fn sockets_of_all_servers_are_fetched() {
-    let cluster = InProcess::new();
-    let [a, b] = servers(&cluster);
-    for io in [&a, &b] {
-        io.of("/")
-            .on("name", async |socket: Socket, Data(name): Data<String>| socket.set_data(User { name }));
-    }
-    let mut one = client(&a, &["x"]).await;
-    let mut two = client(&b, &["x", "y"]).await;
-    two.send(r#"42["name","Bob"]"#).await;
+async fn what_is_done_to_sockets() {
+    let mut cluster = cluster::<2>().await;
+    let [a, b] = cluster.servers.clone();
+    a.everyone().sockets_join(["x", "y"]);
     settle().await;
-
-    assert_eq!(a.fetch_sockets().await.unwrap().len(), 2);
-    assert_eq!(a.everyone().local().fetch_sockets().await.unwrap().len(), 1);
-    assert_eq!(a.everyone().sockets().len(), 1);
-    assert!(a.of("/other").fetch_sockets().await.unwrap().is_empty());
-    let found = a.to("y").fetch_sockets().await.unwrap();
-    let [there]: [RemoteSocket; 1] = found.try_into().unwrap();
-    let socket = b.of("/").sockets().remove(0);
-    assert_eq!(b.of("/").socket(there.id()), Some(socket.clone()));
-    assert_eq!(a.of("/").socket(there.id()), None, "of this server only");
-    assert_eq!((there.id(), there.rooms()), (socket.id(), &socket.rooms()[..]));
-    assert_eq!(there.data::<User>().unwrap(), Some(User { name: "Bob".into() }));
-    assert!(there.data::<u32>().is_err());
-    let handshake = there.handshake().unwrap();
-    assert_eq!(handshake.url, "/socket.io/?EIO=4&transport=websocket");
-    assert_eq!(handshake.query["transport"], "websocket");
-    assert_eq!(handshake.headers["host"], "sio.test");
-    assert_eq!(handshake.auth, serde_json::json!({}));
-
-    // What can be done to it.
-    there.join("z");
-    there.leave(["x", "y"]);
-    assert_eq!(socket.rooms()[1..], ["z"]);
-    there.emit("e", &()).unwrap();
-    assert_eq!(got([&mut one, &mut two]).await, [1]);
-    let (answer, ()) = join(async { there.emit_with_ack::<u32, _>("ask", &()).await }, async {
-        two.expect(r#"420["ask"]"#).await;
-        two.send("430[7]").await;
-    })
-    .await;
-    let answer = answer.unwrap().remove(0);
-    assert_eq!((answer.socket, answer.result), (Some(there.id()), Ok(7)));
-    there.disconnect();
-    two.expect("41").await;
-    two.join("/").await;
-    let [_, again]: [RemoteSocket; 2] = a.fetch_sockets().await.unwrap().try_into().unwrap();
-    again.disconnect_connection();
-    two.expect_end().await;
+    assert_eq!((a.to("x").sockets().len(), b.to("x").sockets().len()), (1, 1));
+    b.to("x").except("of 1").sockets_leave("x");
+    settle().await;
+    assert_eq!((a.to("x").sockets().len(), b.to("x").sockets().len()), (0, 1));
+    a.to("of 1").disconnect_sockets(false);
+    cluster.clients[1].expect("41").await;
+    settle().await;
+    assert_eq!((a.of("/").len(), b.of("/").len()), (1, 0));
+    b.everyone().disconnect_sockets(true);
+    cluster.clients[0].expect("41").await;
+    cluster.clients[0].expect_end().await;
 }
 
-async fn clients_of_all_servers_are_asked() {
-    let cluster = InProcess::new();
-    let [a, b, _c] = servers(&cluster);
-    let (mut one, mut two, mut three) =
-        (client(&a, &[]).await, client(&b, &[]).await, client(&b, &["slow"]).await);
-    let second = Duration::from_secs(1);
-    let ask = async || a.everyone().timeout(second).emit_with_ack::<u32, _>("ask", &"x").await.unwrap();
-    let (answers, ()) = join(ask(), async {
-        for (n, ws) in [&mut one, &mut two, &mut three].into_iter().enumerate() {
-            ws.expect(r#"420["ask","x"]"#).await;
-            ws.send(format!("430[{n}]")).await;
+async fn acknowledgements_of_all_servers() {
+    for config in [Config::default(), counted()] {
+        let mut cluster = cluster_with::<3>(config, |builder| builder).await;
+        let asked = cluster.servers[0].everyone().timeout(Duration::from_secs(2)).emit_with_ack("ask", &1);
+        let answers = spawn(asked.send());
+        for (at, ws) in cluster.clients.iter_mut().enumerate() {
+            let packet = ws.recv().await;
+            let id = packet.strip_prefix("42").and_then(|rest| rest.split('[').next()).unwrap().to_owned();
+            assert!(packet.ends_with(r#"["ask",1]"#), "{packet}");
+            if at < 2 {
+                ws.send(format!("43{id}[{at}]")).await;
+            }
         }
-    })
-    .await;
-    let mut results: Vec<_> = answers.iter().map(|answer| answer.result.clone().unwrap()).collect();
-    results.sort_unstable();
-    assert_eq!(results, [0, 1, 2]);
-    let ids = |io: &Server| io.of("/").sockets().iter().map(Socket::id).collect::<Vec<_>>();
-    assert!(answers.iter().all(|answer| [ids(&a), ids(&b)].concat().contains(&answer.socket.unwrap())));
-
-    // One does not answer: those of the others have come all the same, and at once.
-    let start = Instant::now();
-    let (answers, ()) = join(ask(), async {
-        for ws in [&mut one, &mut two, &mut three] {
-            let asked = ws.recv().await;
-            assert!(asked.ends_with(r#"["ask","x"]"#), "{asked}");
-        }
-        two.send("431[1]").await;
-        one.send("431[0]").await;
-    })
-    .await;
-    assert_eq!(start.elapsed(), second);
-    let results: Vec<_> = answers.into_iter().map(|answer| answer.result).collect();
-    assert_eq!(results, [Ok(0), Ok(1), Err(AckError::Timeout)]);
-    // Nobody is there.
-    let nobody = a.to("nobody").emit_with_ack::<u32, _>("ask", &()).await.unwrap();
-    assert_eq!(nobody, []);
-    let slow = a.to("slow").local().emit_with_ack::<u32, _>("ask", &()).await.unwrap();
-    assert_eq!(slow, []);
+        let started = Instant::now();
+        let answers: Vec<sio_driver::AckResponse<usize>> = answers.await.expect("no panic").expect("sent");
+        assert_eq!(started.elapsed(), Duration::from_secs(2));
+        let results: Vec<_> = answers.iter().map(|answer| answer.result.clone()).collect();
+        assert_eq!(results, [Ok(0), Ok(1), Err(AckError::Timeout)]);
+        assert_eq!(answers[0].socket, Some(cluster.servers[0].of("/").sockets()[0].id()));
+        assert_eq!(answers[1].socket, None);
+    }
 }
 
-fn missing<T: std::fmt::Debug>(result: Result<Vec<T>, Partial<T>>) -> (usize, Vec<NodeId>) {
-    let partial = result.expect_err("somebody is missing");
-    (partial.received.len(), partial.missing.nodes)
+async fn fetched_sockets() {
+    for config in [Config::default(), counted()] {
+        let mut cluster = cluster_with::<3>(config, |builder| builder.share_socket_data::<usize>()).await;
+        let sockets = cluster.servers[2].fetch_sockets().await.unwrap();
+        let mut seen: Vec<_> = sockets
+            .iter()
+            .map(|socket| (socket.data::<usize>().unwrap(), socket.rooms()[1].to_string()))
+            .collect();
+        seen.sort();
+        assert_eq!(seen, [(0, "of 0".into()), (1, "of 1".into()), (2, "of 2".into())]);
+        let other = cluster.servers[2].to("of 0").fetch_sockets().await.unwrap().pop().unwrap();
+        assert_eq!(other.id().as_str(), cluster.servers[0].of("/").sockets()[0].id().as_str());
+        let handshake = other.handshake().unwrap();
+        assert_eq!(handshake.url, "/socket.io/?EIO=4&transport=websocket");
+        assert_eq!(handshake.query["EIO"], "4");
+        assert_eq!(handshake.auth, serde_json::json!({}));
+        assert!(!handshake.secure && handshake.headers.contains_key("host"));
+        other.emit("e", &()).unwrap();
+        assert_eq!(cluster.got(r#"42["e"]"#).await, [0]);
+        other.join("new");
+        settle().await;
+        assert_eq!(cluster.servers[0].to("new").sockets().len(), 1);
+        other.leave("new");
+        settle().await;
+        assert_eq!(cluster.servers[0].to("new").sockets().len(), 0);
+        other.disconnect(true);
+        cluster.clients[0].expect("41").await;
+        cluster.clients[0].expect_end().await;
+    }
 }
 
-async fn a_frozen_server_is_missing_and_costs_one_timeout() {
-    let cluster = InProcess::new();
-    let [a, b] = servers(&cluster);
-    let before = cluster.nodes();
-    let [c] = servers(&cluster);
-    let frozen = cluster.nodes().into_iter().find(|node| !before.contains(node)).unwrap();
-    let (_one, _two, _three) = (client(&a, &[]).await, client(&b, &[]).await, client(&c, &[]).await);
-    cluster.freeze(&frozen);
-    let start = Instant::now();
-    let seconds = |n| Duration::from_secs(n);
-    assert_eq!(missing(a.fetch_sockets().await), (2, vec![frozen.clone()]));
-    assert_eq!(start.elapsed(), seconds(5), "the default");
-    assert_eq!(missing(a.fetch_sockets().await), (2, vec![frozen.clone()]));
-    assert_eq!(start.elapsed(), seconds(5), "not waited for again");
-    assert_eq!(missing(b.everyone().timeout(seconds(1)).fetch_sockets().await).0, 2);
-    assert_eq!(start.elapsed(), seconds(6), "by another server, which has not asked before");
-    // It is back, and late answers harm nobody.
-    cluster.thaw(&frozen);
+async fn fetched_without_other_servers() {
+    let io = builder().shards(3).build();
+    let _clients = (Ws::connect(&io).await, Ws::connect(&io).await);
+    let sockets = io.fetch_sockets().await.unwrap();
+    assert_eq!(sockets.len(), 2);
+    assert_eq!(sockets[0].data::<Value>().unwrap(), serde_json::json!({}), "nothing is shared");
+    assert_eq!(io.to("nowhere").fetch_sockets().await.unwrap().len(), 0);
+    assert_eq!(io.server_side_emit_with_ack::<Value, _>("e", &()).await.unwrap().len(), 0);
+}
+
+async fn frozen(config: Config) {
+    let cluster = cluster_with::<3>(config, |builder| builder).await;
+    let [a, ..] = &cluster.servers;
+    assert_eq!(a.fetch_sockets().await.unwrap().len(), 3);
+    cluster.nodes[2].freeze();
+    let started = Instant::now();
+    let partial = a.everyone().timeout(Duration::from_secs(3)).fetch_sockets().await.unwrap_err();
+    assert_eq!(started.elapsed(), Duration::from_secs(3));
+    assert_eq!((partial.got.len(), partial.missing.count, partial.missing.nodes.len()), (2, 1, 1));
+    let started = Instant::now();
+    assert_eq!(a.fetch_sockets().await.unwrap_err().got.len(), 2);
+    assert_eq!(started.elapsed(), Duration::from_millis(500), "it is not waited for as long again");
+    cluster.nodes[2].thaw();
     settle().await;
     assert_eq!(a.fetch_sockets().await.unwrap().len(), 3);
-    assert_eq!(start.elapsed(), seconds(6));
-    // Broadcasts that it has missed were late, but are not lost.
-    let mut four = client(&c, &[]).await;
-    cluster.freeze(&frozen);
-    a.emit("e", &()).unwrap();
-    assert_eq!(got([&mut four]).await, [0; 0]);
-    cluster.thaw(&frozen);
-    assert_eq!(got([&mut four]).await, [0]);
-    // Who does not wait any more has not asked.
-    cluster.freeze(&frozen);
-    let asked = a.fetch_sockets();
-    assert!(crate::world::timeout(seconds(1), asked).await.is_err());
-    assert_eq!(a.everyone().local().fetch_sockets().await.unwrap().len(), 1);
 }
 
-async fn a_frozen_server_does_not_lose_the_answers_of_clients() {
-    let cluster = InProcess::new();
-    let [a] = servers(&cluster);
-    let before = cluster.nodes();
-    let [b] = servers(&cluster);
-    let frozen = cluster.nodes().into_iter().find(|node| !before.contains(node)).unwrap();
-    let (mut one, _two) = (client(&a, &[]).await, client(&b, &[]).await);
-    cluster.freeze(&frozen);
-    let (answers, ()) = join(
-        async {
-            a.everyone().timeout(Duration::from_secs(1)).emit_with_ack::<u32, _>("ask", &()).await.unwrap()
-        },
-        async {
-            one.expect(r#"420["ask"]"#).await;
-            one.send("430[5]").await;
-        },
-    )
-    .await;
-    let results: Vec<_> = answers.into_iter().map(|answer| answer.result).collect();
-    assert_eq!(results, [Ok(5), Err(AckError::ServerMissing)]);
+async fn a_frozen_server_is_missing() {
+    frozen(Config::default()).await;
 }
 
-async fn a_server_that_ends_is_not_missing() {
-    let cluster = InProcess::new();
-    let [a, b, c] = servers(&cluster);
-    let mut one = client(&a, &[]).await;
-    let before = cluster.nodes();
-    drop(c);
-    let gone: Vec<_> = before.into_iter().filter(|node| !cluster.nodes().contains(node)).collect();
-    assert_eq!(gone.len(), 1, "dropped");
-    // One that ends while it is waited for.
-    let nodes = cluster.nodes();
-    nodes.iter().for_each(|node| cluster.freeze(node));
-    let start = Instant::now();
-    let (sockets, ()) = join(async { a.fetch_sockets().await }, async {
-        sleep(Duration::from_secs(1)).await;
-        b.close().await;
-    })
-    .await;
-    assert_eq!(sockets.unwrap().len(), 1);
-    assert_eq!(start.elapsed(), Duration::from_secs(1));
-    assert_eq!(cluster.nodes().len(), 1);
-    b.emit("e", &()).unwrap();
-    assert_eq!(got([&mut one]).await, [0; 0]);
+async fn a_frozen_server_is_missing_where_servers_are_counted() {
+    frozen(counted()).await;
 }
 
-events! {
-    Reload = "reload"(String);
-    Count = "count"(String, u32) -> usize;
+async fn a_killed_server_is_forgotten() {
+    let cluster = cluster::<3>().await;
+    let a = &cluster.servers[0];
+    cluster.nodes[1].cut();
+    sleep(Duration::from_secs(11)).await;
+    assert_eq!(a.fetch_sockets().await.unwrap().len(), 2);
+    cluster.nodes[1].join_again();
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!(a.fetch_sockets().await.unwrap().len(), 3, "its heartbeat is heard");
 }
 
-async fn servers_send_events_to_each_other() {
-    let cluster = InProcess::new();
-    let [a, b, c] = servers(&cluster);
+async fn a_server_that_closes_is_not_waited_for() {
+    let Cluster { servers: [a, b], nodes, clients } = cluster::<2>().await;
+    nodes[1].freeze();
+    let fetching = {
+        let a = a.clone();
+        spawn(async move { a.fetch_sockets().await })
+    };
+    settle().await;
+    drop(clients);
+    b.close().await;
+    nodes[1].thaw();
+    assert_eq!(fetching.await.expect("no panic").expect("nobody is missing").len(), 1);
+}
+
+async fn late_answers() {
+    let cluster = cluster::<2>().await;
+    let a = &cluster.servers[0];
+    cluster.nodes[1].freeze();
+    let second = Duration::from_secs(1);
+    assert_eq!(a.everyone().timeout(second).fetch_sockets().await.unwrap_err().got.len(), 1);
+    cluster.nodes[1].thaw();
+    settle().await;
+    let sockets = a.fetch_sockets().await.unwrap();
+    assert_eq!(sockets.len(), 2, "and the late answer is not among them");
+}
+
+async fn from_server_to_server() {
+    let cluster = cluster::<3>().await;
     let log = Log::default();
-    for (name, io) in [("a", &a), ("b", &b), ("c", &c)] {
+    for (at, io) in cluster.servers.iter().enumerate() {
         let log = log.clone();
-        io.of("/").on_server_event(Reload, move |from: OtherServer, what: String| {
-            let log = log.clone();
-            assert_eq!(from.namespace().name(), "/");
-            async move { log.push(format!("{name} {what}")) }
+        io.of("/").on_server_side("hello", move |from: ServerSide, Data((a, b)): Data<(u8, String)>| {
+            log.push(format!("{at}: {a} {b}"));
+            assert!(from.node().is_some());
+            async {}
         });
     }
-    a.server_side_emit(Reload, &"prices".to_owned()).unwrap();
-    a.server_side_emit("nobody hears this", &()).unwrap();
-    a.of("/other").server_side_emit("reload", "elsewhere").unwrap();
+    cluster.servers[1].server_side_emit("hello", &(1, "x")).unwrap();
+    cluster.servers[1].server_side_emit("unknown", &()).unwrap();
     settle().await;
-    let mut heard = log.take();
-    heard.sort();
-    assert_eq!(heard, ["b prices", "c prices"], "not the sender");
-    // In order, also if one waits; one that fails is logged.
-    let order = log.clone();
-    b.of("/").on_server_event("step", move |Data(n): Data<u32>| {
-        let log = order.clone();
-        async move {
-            log.push(format!("begin {n}"));
-            sleep(Duration::from_millis(10)).await;
-            assert_ne!(n, 1, "on purpose");
-            log.push(format!("end {n}"));
-        }
-    });
-    for n in 0..3 {
-        a.server_side_emit("step", &n).unwrap();
-    }
-    sleep(Duration::from_secs(1)).await;
-    assert_eq!(log.take(), ["begin 0", "begin 1", "begin 2", "end 0", "end 2"]);
+    let mut seen = log.take();
+    seen.sort();
+    assert_eq!(seen, ["0: 1 x", "2: 1 x"]);
 }
 
-async fn servers_ask_each_other() {
-    let cluster = InProcess::new();
-    let [a, b, c] = servers(&cluster);
-    for (io, count) in [(&b, 3), (&c, 4)] {
-        io.of("/").on_server_event(Count, move |(what, n): (String, u32)| async move {
-            match &*what {
-                "fail" => Err(Error::new("on purpose")),
-                "panic" => panic!("on purpose"),
-                _ => Ok(count + n as usize),
-            }
+async fn answers_of_servers() {
+    let cluster = cluster::<3>().await;
+    let [a, b, c] = &cluster.servers;
+    b.of("/").on_server_side("clients", async |io: Server| io.of("/").len());
+    let nobody = b.server_side_emit_with_ack::<usize, _>("nobody", &()).await;
+    assert!(nobody.unwrap_err().into_partial().is_empty());
+    let asked = a.server_side_emit_with_ack::<usize, _>("clients", &());
+    let Err(RequestError::Partial(partial)) = asked.timeout(Duration::from_secs(1)).await else {
+        panic!("one has no handler")
+    };
+    assert_eq!((partial.got, partial.missing.count, partial.malformed), (vec![1], 1, 0));
+    c.of("/").on_server_side("clients", async || {
+        sleep(Duration::from_millis(100)).await;
+        7
+    });
+    let started = Instant::now();
+    assert_eq!(a.server_side_emit_with_ack::<usize, _>("clients", &()).await.unwrap(), [1, 7]);
+    assert_eq!(started.elapsed(), Duration::from_millis(100));
+    let Err(RequestError::Partial(partial)) = a.server_side_emit_with_ack::<String, _>("clients", &()).await
+    else {
+        panic!("no strings")
+    };
+    assert_eq!((partial.malformed, partial.missing), (2, Missing::default()));
+}
+
+async fn handlers_of_servers_that_fail() {
+    let cluster = cluster::<2>().await;
+    let log = Log::default();
+    let errors = log.clone();
+    cluster.servers[1]
+        .of("/")
+        .on_server_side("number", async |Data(n): Data<u8>| n)
+        .on_server_side("error", async || -> Result<(), Error> { Err(Error::new("no")) })
+        .on_server_side("panic", async || -> () { panic!("expected: on purpose") })
+        .on_server_side_error(move |_, error| errors.push(error.to_string()));
+    let second = Duration::from_secs(1);
+    for event in ["number", "error", "panic"] {
+        let asked = cluster.servers[0].server_side_emit_with_ack::<Value, _>(event, &"text");
+        assert!(asked.timeout(second).await.is_err());
+    }
+    let errors = log.take();
+    assert_eq!(errors.len(), 3, "{errors:?}");
+    assert!(errors[0].contains("number") && errors[1] == "no" && errors[2].contains("on purpose"));
+}
+
+async fn two_servers_that_wait_for_each_other() {
+    let cluster = cluster::<2>().await;
+    for io in &cluster.servers {
+        io.of("/").on_server_side("ask back", async |io: Server| -> Result<Vec<u8>, Error> {
+            Ok(io.server_side_emit_with_ack::<u8, _>("number", &()).await?)
         });
+        io.of("/").on_server_side("number", async || 7);
     }
-    let ask = async |what: &str| {
-        let data = (what.to_owned(), 10);
-        a.server_side_emit_with_ack(Count, &data).timeout(Duration::from_secs(1)).await
-    };
-    let mut counts: Vec<_> =
-        ask("x").await.unwrap().into_iter().map(|answer| answer.result.unwrap()).collect();
-    counts.sort_unstable();
-    assert_eq!(counts, [13, 14]);
-    // Who has no handler, or one that fails, is missing, but not waited for.
-    let start = Instant::now();
-    for what in ["fail", "panic"] {
-        let failed = ask(what).await.unwrap_err();
-        assert!(failed.to_string().starts_with("2 of the cluster's servers"), "{failed}");
-    }
-    let nowhere = a.of("/nowhere").server_side_emit_with_ack::<u32, _>("x", &()).await.unwrap_err();
-    let ServerSideEmitError::Partial(Partial { received, missing }) = nowhere else { panic!("{nowhere}") };
-    assert_eq!((received.len(), missing.nodes.len()), (0, 2));
-    assert_eq!(start.elapsed(), Duration::ZERO);
-    // An answer that is something else.
-    let answers = a.server_side_emit_with_ack::<String, _>("count", &("x", 1)).await.unwrap();
-    assert!(answers.len() == 2 && answers.iter().all(|answer| answer.result.is_err()));
-    // Any data, bytes too.
-    b.of("/bytes").on_server_event("echo", async |data: Data<bytes::Bytes>| data);
-    c.of("/bytes").on_server_event("echo", async |data: Data<bytes::Bytes>| data);
-    let data = bytes::Bytes::from_static(&[0, 1, 2, 255]);
-    let answers = a.of("/bytes").server_side_emit_with_ack::<bytes::Bytes, _>("echo", &data).await.unwrap();
-    assert!(answers.len() == 2 && answers.iter().all(|answer| answer.result.as_ref() == Ok(&data)));
+    let answer = cluster.servers[0].server_side_emit_with_ack::<Vec<u8>, _>("ask back", &()).await;
+    assert_eq!(answer.unwrap(), [vec![7]]);
 }
 
-async fn servers_that_ask_each_other_at_once() {
-    let cluster = InProcess::new();
-    let [a, b] = servers(&cluster);
-    // Each asks the other one in its handler, down to zero.
-    for io in [&a, &b] {
-        io.of("/").on_server_event(
-            "down",
-            async |io: OtherServer, Data(n): Data<u32>| -> Result<u32, Error> {
-                if n == 0 {
-                    return Ok(0);
-                }
-                let namespace = io.namespace().clone();
-                let answers = namespace
-                    .server_side_emit_with_ack::<u32, _>("down", &(n - 1))
-                    .await
-                    .map_err(|error| Error::new(error.to_string()))?;
-                Ok(1 + answers[0].result.clone()?)
-            },
-        );
-    }
-    let (one, two) =
-        join(async { a.server_side_emit_with_ack::<u32, _>("down", &20).await.unwrap() }, async {
-            b.server_side_emit_with_ack::<u32, _>("down", &21).await.unwrap()
-        })
-        .await;
-    assert_eq!((one[0].result.clone(), two[0].result.clone()), (Ok(20), Ok(21)));
-}
-
-async fn a_server_alone() {
-    let io = builder().shards(3).build();
-    rooms(&io);
-    let (_one, _two) = (client(&io, &["x"]).await, client(&io, &["y"]).await);
-    assert_eq!(io.fetch_sockets().await.unwrap().len(), 2);
-    let found = io.to("x").fetch_sockets().await.unwrap();
-    assert_eq!((found.len(), found[0].rooms().len()), (1, 2));
-    assert_eq!(found[0].data::<User>().unwrap(), None);
-    io.server_side_emit("x", &()).unwrap();
-    assert_eq!(io.server_side_emit_with_ack::<u32, _>("x", &()).await.unwrap(), []);
-}
-
-async fn only_what_was_shared_is_seen() {
-    let cluster = InProcess::new();
-    let a = builder().adapter(cluster.adapter()).build();
-    let b = builder().adapter(cluster.adapter()).build();
-    b.of("/").on_connect(async |socket: Socket| socket.set_data(User { name: "Bob".into() }));
-    let _one = Ws::connect(&b).await;
+async fn recovery_adds_one_offset() {
+    let mut cluster =
+        cluster_with::<2>(Config::default(), |builder| builder.connection_state_recovery(Default::default()))
+            .await;
+    cluster.servers[0].emit("e", &1).unwrap();
     settle().await;
-    let found = a.fetch_sockets().await.unwrap();
-    assert_eq!(found[0].data::<User>().unwrap(), None);
+    cluster.servers[0].everyone().volatile().emit("e", &2).unwrap();
+    for ws in &mut cluster.clients {
+        let packet = ws.recv().await;
+        let event: Vec<Value> = serde_json::from_str(packet.strip_prefix("42").unwrap()).unwrap();
+        assert_eq!((event.len(), &event[1]), (3, &Value::from(1)), "{packet}");
+        assert!(event[2].as_str().is_some_and(|offset| !offset.is_empty()), "{packet}");
+        ws.expect(r#"42["e",2]"#).await;
+    }
 }
 
-async fn recovery_in_a_cluster() {
-    let cluster = InProcess::new();
-    let [a, b] = std::array::from_fn(|_| {
-        let recovery = ConnectionStateRecovery::default();
-        let io = builder().adapter(cluster.adapter()).connection_state_recovery(recovery).build();
-        rooms(&io);
-        io
-    });
-    let session = Polling::open(&b).await;
-    session.post("40").await;
-    let connected = session.get().await;
-    let pid = connected.split(r#""pid":""#).nth(1).unwrap().split('"').next().unwrap().to_owned();
-    a.emit("e", &1).unwrap();
-    let first = session.get().await;
-    // One offset, that of the server whose client it is.
-    let offset = first.strip_prefix(r#"42["e",1,""#).unwrap().strip_suffix(r#""]"#).unwrap().to_owned();
-    assert!(!offset.contains(','), "{first}");
-    // It is lost, and misses one that comes from the other server.
-    let (mut sleeping, rest) = (Duration::ZERO, Duration::from_secs(1));
-    while !b.of("/").is_empty() {
-        sleep(rest).await;
-        sleeping += rest;
-        assert!(sleeping < Duration::from_secs(90));
-    }
-    a.emit("e", &2).unwrap();
-    let back = async |io: &Server| {
-        let session = Polling::open(io).await;
-        session.post(&format!(r#"40{{"pid":"{pid}","offset":"{offset}"}}"#)).await;
-        session.get().await
-    };
-    let elsewhere = back(&a).await;
-    assert!(elsewhere.starts_with("40{") && !elsewhere.contains(&pid), "new on another server: {elsewhere}");
-    let recovered = back(&b).await;
-    assert!(recovered.starts_with(r#"42["e",2,""#) && recovered.contains(&pid), "{recovered}");
+async fn a_namespace_of_one_server_only() {
+    let mut cluster = cluster::<2>().await;
+    let only = cluster.servers[0].of("/only");
+    cluster.clients[0].join("/only").await;
+    only.emit("e", &()).unwrap();
+    assert_eq!(only.fetch_sockets().await.unwrap().len(), 1);
+    assert_eq!(cluster.got(r#"42/only,["e"]"#).await, [0]);
 }

@@ -2,6 +2,7 @@
 
 mod acks;
 mod close;
+mod cluster;
 mod connect;
 mod crowd;
 mod dynamic;
@@ -25,6 +26,7 @@ use crate::api::Case;
 pub(super) const CASES: &[&[Case]] = &[
     acks::CASES,
     close::CASES,
+    cluster::CASES,
     connect::CASES,
     crowd::CASES,
     dynamic::CASES,
