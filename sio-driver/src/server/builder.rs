@@ -238,7 +238,8 @@ impl<S: From<Server>> ServerBuilder<S> {
         self
     }
 
-    /// A value for handlers that ask for [`State<T>`](crate::State); one for each type.
+    /// A value for handlers that ask for [`State<T>`](crate::State), and for hooks: [`RequestHead::state`](crate::RequestHead::state),
+    /// [`NamespaceRequest::state`](crate::NamespaceRequest::state). One for each type.
     #[must_use]
     pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
         self.state.insert(state);
@@ -329,7 +330,7 @@ impl<S: From<Server>> ServerBuilder<S> {
                 Shard::new(config, Seed(seed), host.clone(), shared.clone())
             };
             let shards = (0..shards).map(shard).collect();
-            Shared::new(Arc::new(config.clone()), state, front, shards, epoch, limits, cluster)
+            Shared::new(Arc::new(config.clone()), Arc::new(state), front, shards, epoch, limits, cluster)
         });
         let server = Server::from_shared(shared);
         let _ = server.of("/");

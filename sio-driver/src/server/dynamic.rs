@@ -13,7 +13,7 @@ use sio_proto::socket::{Args, ConnectError, Payload};
 use sio_proto::{SocketId, Str};
 
 use crate::error::{EmitError, Error, Rejection};
-use crate::handlers::{Emits, Erased, EventHandler, EventName, Handler, Live, finish, start};
+use crate::handlers::{Emits, Erased, EventHandler, EventName, Handler, Live, States, finish, start};
 use crate::runtime::BoxFuture;
 use crate::server::middleware::ErasedMiddleware;
 use crate::server::namespace::Handlers;
@@ -26,6 +26,7 @@ pub struct NamespaceRequest {
     name: Str,
     auth: Option<Str>,
     handshake: Arc<Handshake>,
+    states: Arc<States>,
 }
 
 impl NamespaceRequest {
@@ -49,6 +50,12 @@ impl NamespaceRequest {
     #[must_use]
     pub fn handshake(&self) -> &Handshake {
         &self.handshake
+    }
+
+    /// What the server was given by [`state`](crate::ServerBuilder::state) of this type.
+    #[must_use]
+    pub fn state<T: Clone + Send + Sync + 'static>(&self) -> Option<&T> {
+        self.states.get()
     }
 }
 
@@ -217,6 +224,7 @@ impl Unknown {
             name: self.name.clone(),
             auth: self.auth.clone(),
             handshake: self.handshake.clone(),
+            states: server.state.clone(),
         };
         let mut allowed = None;
         for parent in server.parents() {

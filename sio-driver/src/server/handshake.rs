@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 use crate::server::front::{self, RequestHead};
 
@@ -24,6 +24,9 @@ pub struct Handshake {
     pub issued: SystemTime,
     /// Whether it came over TLS, as far as is known: see [`Secure`](crate::Secure).
     pub secure: bool,
+    /// What hooks have handed over by [`RequestHead::attach`](crate::RequestHead::attach), by type. Empty otherwise, and then without
+    /// memory of its own: what layers have attached to the request ends with that.
+    pub extensions: Extensions,
 }
 
 impl Handshake {
@@ -44,7 +47,14 @@ impl Handshake {
         let uri =
             request.uri.path_and_query().and_then(|path| path.as_str().parse().ok()).unwrap_or_default();
         let RequestHead { remote_addr, secure, .. } = *request;
-        Self { uri, headers, remote_addr, issued: SystemTime::now(), secure }
+        let extensions = request.attached_values().clone();
+        Self { uri, headers, remote_addr, issued: SystemTime::now(), secure, extensions }
+    }
+
+    /// The value of a header, if there is one that is text; the first of several.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
     /// The query string.

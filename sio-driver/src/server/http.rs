@@ -10,9 +10,10 @@ use std::task::Poll;
 
 use bytes::{Buf, Bytes};
 use http::header::{self, HeaderValue};
-use http::{Extensions, HeaderMap, HeaderName, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt as _, Full};
+use hyper::upgrade::OnUpgrade;
 use sio_proto::engine::{
     BadRequest, ChannelId, Hangup, Refusal, Request as EngineRequest, Response as EngineResponse, Transmit,
     cors_headers, with_cors,
@@ -45,17 +46,18 @@ where
 
 async fn answer<B>(
     server: Arc<Shared>,
-    request: Request<B>,
+    mut request: Request<B>,
     remote_addr: Option<SocketAddr>,
 ) -> Response<Body>
 where
     B: HttpBody,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
+    // Taken out first: hooks see the other extensions, and may keep them.
+    let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
-    let (request, extensions) = RequestHead::new(parts, remote_addr);
-    let request = Arc::new(request);
-    let (mut response, initial) = match decide(&server, &request, extensions, body).await {
+    let request = Arc::new(RequestHead::new(parts, remote_addr, server.state.clone()));
+    let (mut response, initial) = match decide(&server, &request, upgrade, body).await {
         Ok(answered) => answered,
         Err(Turned::Answered(mut response)) => {
             if request.engine_head().upgrade {
@@ -76,7 +78,7 @@ where
 async fn decide<B>(
     server: &Arc<Shared>,
     request: &Arc<RequestHead>,
-    upgrade: Extensions,
+    upgrade: OnUpgrade,
     body: B,
 ) -> Result<(Response<Body>, bool), Turned>
 where
@@ -153,9 +155,6 @@ where
             let Some(key) = websocket_key(&request.headers) else {
                 return refused(Refusal::BadRequest(BadRequest::TransportHandshake));
             };
-            let mut request = Request::new(());
-            *request.extensions_mut() = upgrade;
-            let upgrade = hyper::upgrade::on(&mut request);
             let session = pump::Session { sid, prefix, dialect };
             let task = pump::upgraded(server.clone(), shard.clone(), session, upgrade, handshake(), permit);
             shard.host().spawn(Box::pin(task));

@@ -68,7 +68,7 @@ pub use socket::Socket;
 /// What all handles of a server share.
 pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
-    pub(crate) state: States,
+    pub(crate) state: Arc<States>,
     pub(crate) front: Front,
     shards: Arc<[Arc<Shard>]>,
     next_shard: AtomicUsize,
@@ -140,7 +140,7 @@ struct Making {
 impl Shared {
     fn new(
         config: Arc<Config>,
-        state: States,
+        state: Arc<States>,
         front: Front,
         shards: Arc<[Arc<Shard>]>,
         epoch: u64,
@@ -276,9 +276,12 @@ impl Server {
     /// Lets clients make namespaces: those whose names, with their slash, `matches` takes. Named `of` with a regular expression in
     /// JavaScript.
     ///
-    /// ```ignore
+    /// ```
+    /// # use sio_driver::{Server, Socket};
+    /// # fn with(io: &Server) {
     /// let rooms = io.of_matching(|name| name.strip_prefix("/room-").is_some_and(|id| id.parse::<u32>().is_ok()));
     /// rooms.on("hello", async |socket: Socket| format!("this is {}", socket.namespace().name()));
+    /// # }
     /// ```
     ///
     /// Parents are asked in the order in which they were added. Who matches too many names lets clients make as many namespaces as
@@ -292,11 +295,20 @@ impl Server {
     /// asked for each client that wants a namespace which does not exist; those that exist have their middlewares. What the client
     /// sends meanwhile waits. Named `of` with a function in JavaScript.
     ///
-    /// ```ignore
+    /// ```
+    /// # use sio_driver::{NamespaceRequest, Server};
+    /// # #[derive(serde::Deserialize)]
+    /// # struct Login { token: String }
+    /// # #[derive(Clone)]
+    /// # struct Database;
+    /// # impl Database { async fn knows(&self, _: &str, _: &str) -> bool { true } }
+    /// # fn with(io: &Server) {
     /// io.of_dynamic(async |request: NamespaceRequest| {
     ///     let Ok(Login { token }) = request.auth() else { return false };
-    ///     database.knows(request.name(), token).await
+    ///     let Some(database) = request.state::<Database>() else { return false };
+    ///     database.knows(request.name(), &token).await
     /// });
+    /// # }
     /// ```
     pub fn of_dynamic<Fut>(
         &self,

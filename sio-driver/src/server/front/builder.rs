@@ -31,6 +31,36 @@ impl<S: From<Server>> ServerBuilder<S> {
     /// })
     /// # }
     /// ```
+    ///
+    /// What it finds out it can hand to the sockets of the session:
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use sio_driver::{RequestHead, Server, ServerBuilder, Socket};
+    /// # #[derive(Clone)]
+    /// # struct Users;
+    /// # impl Users { async fn of(&self, _: &str) -> Option<User> { None } }
+    /// #[derive(Clone)]
+    /// struct User { name: String }
+    ///
+    /// # fn with(builder: ServerBuilder<Server>) {
+    /// let io = builder
+    ///     .state(Users)
+    ///     .allow_request(async |request: Arc<RequestHead>| {
+    ///         let (Some(users), Some(key)) = (request.state::<Users>(), request.header("x-api-key")) else {
+    ///             return Err(String::new());
+    ///         };
+    ///         request.attach(users.of(key).await.ok_or("who are you?")?);
+    ///         Ok(())
+    ///     })
+    ///     .build();
+    /// io.of("/").on_connect(async |socket: Socket| {
+    ///     if let Some(user) = socket.handshake().extensions.get::<User>() {
+    ///         println!("{} is here", user.name);
+    ///     }
+    /// });
+    /// # }
+    /// ```
     #[must_use]
     pub fn allow_request<F, Fut>(mut self, allow: F) -> Self
     where

@@ -2,11 +2,14 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderValue, Method, Uri, header};
 use percent_encoding::percent_decode_str;
 use sio_proto::engine::Head;
+
+use crate::handlers::States;
 
 /// The head of a request.
 #[derive(Debug)]
@@ -22,6 +25,12 @@ pub struct RequestHead {
     pub remote_addr: Option<SocketAddr>,
     /// Whether it came over TLS, as far as is known: see [`Secure`].
     pub secure: bool,
+    /// What the HTTP server in front, or a tower layer, has attached to the request. It ends with the request; a hook that wants some of
+    /// it to stay gives it to [`attach`](Self::attach).
+    pub extensions: Extensions,
+    /// What hooks have attached. They share the head, and run one after another.
+    attached: Mutex<Extensions>,
+    states: Arc<States>,
 }
 
 /// An extension of a request, by which an HTTP server in front says that it came over TLS. Without it, the URI's scheme counts.
@@ -32,12 +41,37 @@ pub struct Secure(
 );
 
 impl RequestHead {
-    /// Gives the extensions back, which hold what belongs to the connection.
-    pub(crate) fn new(parts: Parts, remote_addr: Option<SocketAddr>) -> (Self, Extensions) {
+    pub(crate) fn new(parts: Parts, remote_addr: Option<SocketAddr>, states: Arc<States>) -> Self {
         let Parts { method, uri, headers, extensions, .. } = parts;
         let secure = extensions.get::<Secure>().map(|Secure(secure)| *secure);
         let secure = secure.unwrap_or_else(|| uri.scheme_str() == Some("https"));
-        (Self { method, uri, headers, remote_addr, secure }, extensions)
+        Self { method, uri, headers, remote_addr, secure, extensions, attached: Mutex::default(), states }
+    }
+
+    /// Hands a value to the sockets of the session that this request opens, who find it in
+    /// [`Handshake::extensions`](crate::Handshake::extensions); one for each type, the last one counts. Of no effect, but for later hooks,
+    /// if the request opens no session: [`on_request`](crate::ServerBuilder::on_request) sees those too.
+    pub fn attach<T: Clone + Send + Sync + 'static>(&self, value: T) {
+        let replaced = self.attached_values().insert(value);
+        // Dropped without the lock: it may do anything.
+        drop(replaced);
+    }
+
+    /// What was [attached](Self::attach) last of this type.
+    #[must_use]
+    pub fn attached<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.attached_values().get().cloned()
+    }
+
+    /// All that was attached.
+    pub(crate) fn attached_values(&self) -> MutexGuard<'_, Extensions> {
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the server was given by [`state`](crate::ServerBuilder::state) of this type.
+    #[must_use]
+    pub fn state<T: Clone + Send + Sync + 'static>(&self) -> Option<&T> {
+        self.states.get()
     }
 
     /// The value of a header, if there is one that is text; the first of several.
@@ -56,6 +90,17 @@ impl RequestHead {
     #[must_use]
     pub fn query_param(&self, name: &str) -> Option<Cow<'_, str>> {
         last_param(self.query(), name)
+    }
+
+    /// The query's parameters, decoded, in their order.
+    pub fn query_params(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        params(self.query())
+    }
+
+    /// Whether the client names an origin: see [`Handshake::is_cross_domain`](crate::Handshake::is_cross_domain).
+    #[must_use]
+    pub fn is_cross_domain(&self) -> bool {
+        self.headers.contains_key(header::ORIGIN)
     }
 
     /// Under which name the client asks for the server.
@@ -118,7 +163,7 @@ mod tests {
     use super::*;
 
     fn head(request: http::request::Builder) -> RequestHead {
-        RequestHead::new(request.body(()).unwrap().into_parts().0, None).0
+        RequestHead::new(request.body(()).unwrap().into_parts().0, None, Arc::default())
     }
 
     #[test]

@@ -10,7 +10,7 @@ use futures_util::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
 use http::request::Builder;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Full};
-use sio_driver::{Cors, RequestHead, Server, ServerBuilder};
+use sio_driver::{Cors, NamespaceRequest, RequestHead, Server, ServerBuilder, Socket};
 
 use crate::api::common::{Log, Polling, Ws, builder, connection};
 use crate::api::{Case, list};
@@ -24,6 +24,8 @@ pub(super) const CASES: &[Case] = list![
     a_client_that_leaves_while_it_is_decided_about,
     a_hook_that_panics_lets_nobody_in,
     on_request_sees_every_request,
+    what_hooks_find_out_reaches_the_sockets,
+    requests_and_handshakes_are_asked_alike,
     each_refusal_is_told_of_once,
     connections_have_a_limit,
     so_do_those_of_one_address,
@@ -344,6 +346,85 @@ async fn on_request_sees_every_request() {
     assert_eq!((blocked.status, blocked.header("connection")), (429, vec!["close"]));
     assert_eq!(log.take(), [open, "GET EIO=4&transport=websocket".into()], "the first ends it");
     assert_eq!(errors.take(), [""; 0], "that was no refusal of the server's");
+}
+
+#[derive(Clone)]
+struct User(String);
+
+#[derive(Clone)]
+struct Tenant(&'static str);
+
+async fn what_hooks_find_out_reaches_the_sockets() {
+    let log = Log::default();
+    let (first, second) = (log.clone(), log.clone());
+    let io = builder()
+        .state("Ann".to_owned())
+        .on_request(move |request: Arc<RequestHead>| {
+            let tenant = request.extensions.get::<Tenant>().map_or("none", |tenant| tenant.0);
+            first.push(format!("tenant: {tenant}"));
+            request.attach(User("replaced".to_owned()));
+            async { Ok(()) }
+        })
+        .allow_request(|request: Arc<RequestHead>| async move {
+            yield_now().await;
+            assert!(request.state::<u8>().is_none());
+            let user = request.attached::<User>().ok_or("no user")?;
+            assert_eq!(user.0, "replaced");
+            request.attach(User(request.state::<String>().cloned().ok_or("no state")?));
+            Ok(())
+        })
+        .on_initial_headers(|headers, request| {
+            let user = request.attached::<User>().unwrap();
+            headers.insert("x-user", user.0.parse().unwrap());
+        })
+        .build();
+    let user = |extensions: &http::Extensions| extensions.get::<User>().map(|user| user.0.clone());
+    io.of("/").on_connect(move |socket: Socket| {
+        assert!(socket.handshake().extensions.get::<Tenant>().is_none(), "it is of the request");
+        second.push(format!("user: {:?}", user(&socket.handshake().extensions)));
+        async {}
+    });
+    io.of_dynamic(move |request: NamespaceRequest| async move {
+        let known = request.state::<String>().is_some_and(|name| name == "Ann");
+        known
+            && request.state::<u8>().is_none()
+            && user(&request.handshake().extensions) == Some("Ann".into())
+    });
+    let mut ws = Ws::connect(&io).await;
+    ws.join("/made").await;
+    assert_eq!(log.take(), ["tenant: none", "user: Some(\"Ann\")"]);
+    // What later requests of the session attach is nobody's.
+    let _session = Polling::connect(&io).await;
+    settle().await;
+    let told: Vec<_> = log.take().into_iter().filter(|entry| entry.starts_with("user")).collect();
+    assert_eq!(told, ["user: Some(\"Ann\")"]);
+    // What a server in front knows.
+    let answer = send(&io, polling().extension(Tenant("blue"))).await;
+    assert_eq!((answer.status, answer.header("x-user")), (200, vec!["Ann"]));
+    assert_eq!(log.take(), ["tenant: blue"]);
+}
+
+async fn requests_and_handshakes_are_asked_alike() {
+    let log = Log::default();
+    let (early, late) = (log.clone(), log.clone());
+    let io = builder()
+        .allow_request(move |request: Arc<RequestHead>| {
+            let names: Vec<_> = request.query_params().map(|(name, _)| name.into_owned()).collect();
+            let host = request.header("host").is_some();
+            early.push(format!("{} {host} {}", names.join(","), request.is_cross_domain()));
+            async { Ok(()) }
+        })
+        .build();
+    io.of("/").on_connect(move |socket: Socket| {
+        let handshake = socket.handshake();
+        let names: Vec<_> = handshake.query_params().map(|(name, _)| name.into_owned()).collect();
+        let host = handshake.header("host").is_some();
+        assert_eq!((handshake.header("upgrade"), handshake.header("x")), (None, None));
+        late.push(format!("{} {host} {}", names.join(","), handshake.is_cross_domain()));
+        async {}
+    });
+    let _ws = Ws::connect(&io).await;
+    assert_eq!(log.take(), ["EIO,transport true false"; 2]);
 }
 
 /// CVE-2026-59725: each refusal ends its exchange, and is told of once.
