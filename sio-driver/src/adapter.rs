@@ -97,13 +97,14 @@ pub mod api {
     #[doc(no_inline)]
     pub use crate::{
         Ack, AckError, AckResponse, Args, Asks, Attempt, Auth, Body, BroadcastWithAck, BufferOverflow,
-        ClientBuilder, ClientSocket, CloseReason, ConnectError, ConnectionError, ConnectionStateRecovery,
-        Context, Cookie, Cors, Data, DecodeError, Delivery, DisconnectReason, EmitError, EmitWithAck, Emits,
-        EncodeError, Error, Event, EventHandler, EventName, Events, FromContext, Handler, Handshake,
-        Incoming, IntoReply, IntoRooms, Middleware, Namespace, NamespaceRequest, NoAck, Operator, Overflow,
-        Packet, PacketError, ParentNamespace, Parser, Payload, Peer, RefusedRequest, Rejection, RequestHead,
-        Room, SameSite, Secure, ServerBuilder, Socket, SocketBuilder, SocketData, SocketId, State, Str,
-        Transport, TransportError, TypedEvent, Volatile, events, parser,
+        ClientBuilder, ClientSocket, CloseReason, Conn, ConnectError, ConnectionError,
+        ConnectionStateRecovery, Context, Cookie, Cors, Data, DecodeError, Delivery, DisconnectReason,
+        EmitError, EmitWithAck, Emits, EncodeError, Error, Event, EventHandler, EventName, Events,
+        FromContext, Handler, Handshake, Incoming, IntoReply, IntoRooms, Middleware, Namespace,
+        NamespaceRequest, NoAck, Operator, Overflow, Packet, PacketError, ParentNamespace, Parser, Payload,
+        Peer, RefusedRequest, Rejection, RequestHead, Room, SameSite, Secure, ServerBuilder, Socket,
+        SocketBuilder, SocketData, SocketId, State, Stats, Str, Traffic, Transport, TransportError,
+        TransportStats, TypedEvent, Volatile, events, parser,
     };
     #[cfg(feature = "tls")]
     #[doc(no_inline)]

@@ -115,14 +115,15 @@ pub use handlers::{
 pub use io::Io;
 pub use runtime::{BoxFuture, Runtime, Timer};
 pub use server::{
-    AckResponse, Auth, Body, BroadcastWithAck, Handshake, IntoRooms, Middleware, Namespace, NamespaceRequest,
-    Operator, ParentNamespace, Server, ServerBuilder, Socket, SocketData, serve, serve_connection,
+    AckResponse, Auth, Body, BroadcastWithAck, Conn, Handshake, IntoRooms, Middleware, Namespace,
+    NamespaceRequest, Operator, ParentNamespace, Server, ServerBuilder, Socket, SocketData, serve,
+    serve_connection,
 };
 pub use server::{RefusedRequest, RequestHead, Secure};
-pub use sio_proto::engine::{CloseReason, Cors, Overflow, Transport, TransportError};
+pub use sio_proto::engine::{CloseReason, Cors, Overflow, Traffic, Transport, TransportError};
 pub use sio_proto::engine::{Cookie, SameSite};
 pub use sio_proto::hub::Room;
-pub use sio_proto::server::{ConnectionStateRecovery, Delivery};
+pub use sio_proto::server::{ConnectionStateRecovery, Delivery, Stats, TransportStats};
 pub use sio_proto::socket::payload::DecodeError;
 pub use sio_proto::socket::{
     Args, BufferOverflow, ConnectError, ConnectionError, DisconnectReason, EncodeError, PacketError, Parser,

@@ -26,6 +26,8 @@ pub(super) struct Conn {
     pub(super) undelivered: bool,
     /// WebSockets that are closed here, and until when the client may take to close them there; `None` when that is over.
     pub(super) lingering: Vec<(ChannelId, Option<Instant>)>,
+    /// Whether a WebSocket was about to take the session over when that was last looked at.
+    pub(super) upgrading: bool,
 }
 
 impl Conn {
@@ -40,6 +42,7 @@ impl Conn {
             wants_room: false,
             undelivered: false,
             lingering: Vec::new(),
+            upgrading: false,
         }
     }
 
