@@ -100,15 +100,15 @@ pub mod api {
     #[doc(no_inline)]
     pub use crate::{
         Ack, AckError, AckResponse, Args, Asks, Attempt, Auth, Body, BoxFuture, BroadcastWithAck,
-        BufferOverflow, ClientBuilder, ClientSocket, CloseReason, ConnectError, ConnectionError,
+        BufferOverflow, ClientBuilder, ClientSocket, CloseReason, Conn, ConnectError, ConnectionError,
         ConnectionStateRecovery, Context, Cookie, Cors, Data, DecodeError, Delivery, DisconnectReason,
         EmitError, EmitWithAck, Emits, EncodeError, Error, Event, EventHandler, EventName, Events, Flags,
         FromContext, Handler, Handshake, Incoming, IntoReply, IntoRooms, Middleware, Namespace,
         NamespaceRequest, NoAck, Operator, Overflow, Packet, PacketError, ParentNamespace, Parser, Partial,
         Payload, Peer, RefusedRequest, Rejection, RemoteHandshake, RemoteSocket, RequestError, RequestHead,
         Room, SameSite, Secure, ServerBuilder, ServerSide, ServerSideEmitWithAck, Socket, SocketBuilder,
-        SocketData, SocketId, State, Str, Transport, TransportError, TypedEvent, Volatile, cluster, events,
-        parser,
+        SocketData, SocketId, State, Stats, Str, Traffic, Transport, TransportError, TransportStats,
+        TypedEvent, Volatile, cluster, events, parser,
     };
     #[cfg(feature = "tls")]
     #[doc(no_inline)]

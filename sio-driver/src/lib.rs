@@ -129,15 +129,15 @@ pub use handlers::{
 pub use io::Io;
 pub use runtime::{BoxFuture, Runtime, Timer};
 pub use server::{
-    AckResponse, Auth, Body, BroadcastWithAck, Flags, Handshake, IntoRooms, Middleware, Namespace,
+    AckResponse, Auth, Body, BroadcastWithAck, Conn, Flags, Handshake, IntoRooms, Middleware, Namespace,
     NamespaceRequest, Operator, ParentNamespace, Partial, RemoteHandshake, RemoteSocket, RequestError,
     Server, ServerBuilder, ServerSide, ServerSideEmitWithAck, Socket, SocketData, serve, serve_connection,
 };
 pub use server::{RefusedRequest, RequestHead, Secure};
-pub use sio_proto::engine::{CloseReason, Cors, Overflow, Transport, TransportError};
+pub use sio_proto::engine::{CloseReason, Cors, Overflow, Traffic, Transport, TransportError};
 pub use sio_proto::engine::{Cookie, SameSite};
 pub use sio_proto::hub::Room;
-pub use sio_proto::server::{ConnectionStateRecovery, Delivery};
+pub use sio_proto::server::{ConnectionStateRecovery, Delivery, Stats, TransportStats};
 #[cfg(feature = "msgpack")]
 pub use sio_proto::socket::Msgpack;
 pub use sio_proto::socket::payload::DecodeError;

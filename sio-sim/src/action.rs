@@ -193,7 +193,9 @@ impl World {
             let (room, join) = (*self.random.pick(&ROOMS), self.random.percent(60));
             let mut model = self.shared.model();
             // It may be about to leave: then nothing of this counts.
-            let Some(session) = model.sessions.get_mut(&sid).filter(|_| socket.connected()) else { return };
+            let Some(session) = model.sessions.get_mut(&sid).filter(|_| socket.is_connected()) else {
+                return;
+            };
             if join {
                 socket.join(room);
                 session.rooms.insert(room.into());
@@ -305,7 +307,7 @@ impl World {
         match emitted {
             Ok(()) => model.owe(sid, message, size, false, kept),
             Err(EmitError::Full(_)) => model.counts.full += 1,
-            Err(EmitError::Disconnected) if !socket.connected() => {}
+            Err(EmitError::Disconnected) if !socket.is_connected() => {}
             Err(error) => model.fail(format!("cannot emit to {sid}: {error}")),
         }
     }
@@ -338,7 +340,7 @@ impl World {
                 {
                     model.counts.silences += 1;
                 }
-                Err(AckError::Disconnected) if !socket.connected() => model.counts.silences += 1,
+                Err(AckError::Disconnected) if !socket.is_connected() => model.counts.silences += 1,
                 result => model.fail(format!(
                     "the server asked {message}, and after {took:?} of {timeout:?} got {result:?}"
                 )),
@@ -353,7 +355,7 @@ impl World {
         let (to, except) = (rooms(30), rooms(10));
         let sender = if self.random.percent(30) { self.session() } else { None };
         let sender = sender.filter(|(sid, socket)| {
-            socket.connected() && self.shared.model().sessions[sid].seat.1 == namespace
+            socket.is_connected() && self.shared.model().sessions[sid].seat.1 == namespace
         });
         Selection { namespace, to, except, sender: sender.map(|(sid, _)| sid) }
     }

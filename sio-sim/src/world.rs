@@ -269,7 +269,7 @@ impl World {
                 return Err(format!("in {name} are {there:?}, and should be {expected:?}"));
             }
         }
-        for (sid, socket) in sockets.iter().filter(|(_, socket)| socket.connected()) {
+        for (sid, socket) in sockets.iter().filter(|(_, socket)| socket.is_connected()) {
             let mut rooms: Vec<String> = socket.rooms().iter().map(|room| room.to_string()).collect();
             rooms.sort();
             let expected =

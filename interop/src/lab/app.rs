@@ -147,7 +147,7 @@ impl App {
                 let command = parse()?;
                 let socket = self.find(&command.id)?;
                 self.lab.lines.cut();
-                while socket.connected() {
+                while socket.is_connected() {
                     Adapter::here().sleep(Duration::from_millis(1)).await;
                 }
                 for event in &command.events {

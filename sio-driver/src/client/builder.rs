@@ -275,6 +275,13 @@ impl<C: From<Client>> ClientBuilder<C> {
         self
     }
 
+    /// See [`ClientSocket::on_upgrade`].
+    #[must_use]
+    pub fn on_upgrade<M>(mut self, handler: impl Handler<M, ClientSocket>) -> Self {
+        self.settings.hooks.add(Hook::Upgrade, handler);
+        self
+    }
+
     // ---- Transports ---------------------------------------------------------------------------------------------
 
     /// The transports, in the order in which they are tried. Default: polling, then WebSocket.

@@ -38,6 +38,7 @@ enum Happening {
     Reconnect(u32),
     ReconnectError(ConnectionError),
     ReconnectFailed,
+    Upgrade,
 }
 
 /// Where an event goes.
@@ -146,6 +147,7 @@ fn route(
         Event::Reconnect(attempt) => Happening::Reconnect(attempt),
         Event::ReconnectError(error) => Happening::ReconnectError(error),
         Event::ReconnectFailed => Happening::ReconnectFailed,
+        Event::Upgraded => Happening::Upgrade,
         other => return Route::Note(other),
     };
     let answers = if let Happening::Event { ack, .. } = &what { *ack } else { None };
@@ -162,6 +164,7 @@ fn route(
 impl Route {
     fn log(&self) {
         match self {
+            Self::Run(Work { what: Happening::Upgrade, .. }) => tracing::debug!("upgraded to websocket"),
             Self::Run(Work { sockets, what, .. }) => {
                 let Some(namespace) = sockets.first().map(|socket| &socket.inner.name) else { return };
                 match what {
@@ -178,7 +181,6 @@ impl Route {
             Self::GivenUp(socket, error) => {
                 tracing::warn!(namespace = %socket.name, %error, "an event was given up");
             }
-            Self::Note(Event::Upgraded) => tracing::debug!("upgraded to websocket"),
             Self::Note(Event::UpgradeFailed(error)) => tracing::debug!(%error, "upgrade failed"),
             Self::Note(Event::Close { reason, error, undelivered }) => {
                 tracing::debug!(%reason, ?error, undelivered, "connection closed");
@@ -234,6 +236,7 @@ impl Job for Work {
             Happening::Reconnect(attempt) => (Hook::Reconnect, What::Attempt(attempt)),
             Happening::ReconnectError(error) => (Hook::ReconnectError, What::ConnectError(error)),
             Happening::ReconnectFailed => (Hook::ReconnectFailed, What::ReconnectFailed),
+            Happening::Upgrade => (Hook::Upgrade, What::Upgrade),
         };
         let handlers = |socket: ClientSocket| {
             let handlers = socket.inner.hooks.get().of(hook);

@@ -13,6 +13,7 @@ pub(crate) enum Hook {
     Reconnect,
     ReconnectError,
     ReconnectFailed,
+    Upgrade,
 }
 
 /// The handlers of one socket.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Poll, ready};
 
 use sio_proto::Str;
-use sio_proto::engine::Transport;
+use sio_proto::engine::{Traffic, Transport};
 use sio_proto::socket::{AckId, Args, Codec, ConnectionError, Emit, Emitted, Slot, Ticket};
 
 use crate::ack::{AckSlot, EmitWithAck};
@@ -138,6 +138,12 @@ impl ClientSocket {
     pub fn transport(&self) -> Option<Transport> {
         let state = self.core().state();
         if state.finished { None } else { state.machine.transport() }
+    }
+
+    /// What went through all connections of the client so far, those of its other namespaces included.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.core().state().machine.traffic()
     }
 
     /// Waits until the client is connected.
@@ -385,6 +391,12 @@ impl ClientSocket {
     /// Adds a handler for when the client gives up, after [`reconnection_attempts`](crate::ClientBuilder::reconnection_attempts).
     pub fn on_reconnect_failed<M>(&self, handler: impl Handler<M, Self>) -> &Self {
         self.hook(Hook::ReconnectFailed, handler)
+    }
+
+    /// Adds a handler for when the connection has moved to another transport: [`transport`](Self::transport) says to which. The event
+    /// `upgrade` of `socket.io.engine` in JavaScript.
+    pub fn on_upgrade<M>(&self, handler: impl Handler<M, Self>) -> &Self {
+        self.hook(Hook::Upgrade, handler)
     }
 
     fn hook<M>(&self, hook: Hook, handler: impl Handler<M, Self>) -> &Self {

@@ -25,6 +25,8 @@ pub(crate) enum What {
     Attempt(u32),
     /// A client gives up.
     ReconnectFailed,
+    /// A client's connection has moved to WebSocket.
+    Upgrade,
 }
 
 impl<S> Context<S> {

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context as TaskContext, Poll, Waker};
 
+use sio_proto::engine::CloseReason;
 use sio_proto::hub::SocketKey;
 use sio_proto::server::{ConnId, Event, RecoveryRequest};
 use sio_proto::socket::{AckError, ConnectError, DisconnectReason, Payload};
 
 use crate::handlers::{self, Context, Lanes, What, find, report};
 use crate::runtime::BoxFuture;
-use crate::server::Socket;
 use crate::server::dynamic::Unknown;
 use crate::server::recovery;
 use crate::server::shard::{Shard, State};
+use crate::server::{Link, Socket};
 
 /// The right to run the handlers of one connection; one holder at a time.
 ///
@@ -74,13 +75,13 @@ impl Future for Dispatcher {
 /// The next work from the machine. If there is none, either waits for more, or gives the right up.
 fn next(shard: &Arc<Shard>, conn: ConnId, lanes: &Lanes<Job>, cx: &TaskContext<'_>) -> Option<Job> {
     let busy: Vec<SocketKey> = lanes.busy().collect();
-    let mut wakers = Vec::new();
+    let mut after = After::default();
     let mut locked = shard.lock();
     locked.attend(conn);
     let mut job = None;
     while job.is_none() {
         let Some(event) = locked.machine.poll_event(conn, &busy) else { break };
-        job = resolve(shard, &mut locked, conn, event, &mut wakers);
+        job = resolve(shard, &mut locked, conn, event, &mut after);
     }
     if let (None, Some(conn)) = (&job, locked.conns.get_mut(conn)) {
         if lanes.is_empty() {
@@ -90,8 +91,32 @@ fn next(shard: &Arc<Shard>, conn: ConnId, lanes: &Lanes<Job>, cx: &TaskContext<'
         }
     }
     drop(locked);
-    wakers.into_iter().for_each(Waker::wake);
+    after.run(conn);
     job
+}
+
+/// What is done once the lock is given up.
+#[derive(Default)]
+struct After {
+    wakers: Vec<Waker>,
+    upgraded: Option<Arc<Link>>,
+    closed: Option<(CloseReason, usize, Option<Arc<Link>>)>,
+}
+
+impl After {
+    fn run(self, conn: ConnId) {
+        self.wakers.into_iter().for_each(Waker::wake);
+        if let Some(link) = self.upgraded {
+            tracing::debug!(?conn, "upgraded to websocket");
+            link.upgraded();
+        }
+        if let Some((reason, undelivered, link)) = self.closed {
+            tracing::debug!(?conn, %reason, undelivered, "connection closed");
+            if let Some(link) = link {
+                link.forget();
+            }
+        }
+    }
 }
 
 /// Turns an event into work; what needs no handler is done here.
@@ -100,7 +125,7 @@ fn resolve(
     state: &mut State,
     conn: ConnId,
     event: Event,
-    wakers: &mut Vec<Waker>,
+    after: &mut After,
 ) -> Option<Job> {
     match event {
         Event::Connect { socket: key, id, namespace, auth, recovery } => {
@@ -126,7 +151,7 @@ fn resolve(
             Some(Job::of(socket, Work::Event { payload, ack }))
         }
         Event::Ack { socket, id, result } => {
-            answer(state, socket, id, result, wakers);
+            answer(state, socket, id, result, &mut after.wakers);
             None
         }
         Event::Disconnect { socket, reason, rooms } => {
@@ -135,14 +160,20 @@ fn resolve(
             Some(Job::of(socket, Work::Disconnect))
         }
         Event::Upgraded => {
-            tracing::debug!(?conn, "upgraded to websocket");
+            after.upgraded = state.conns.get(conn).map(|conn| conn.handshake.clone());
             None
         }
         Event::Closed { reason, undelivered } => {
-            tracing::debug!(?conn, %reason, undelivered, "connection closed");
+            let facts = state.machine.facts(conn);
+            let mut link = None;
             if let Some(conn) = state.conns.get_mut(conn) {
-                wakers.append(&mut conn.writers);
+                after.wakers.append(&mut conn.writers);
+                if let Some(facts) = facts {
+                    conn.handshake.finish(facts);
+                }
+                link = Some(conn.handshake.clone());
             }
+            after.closed = Some((reason, undelivered, link));
             // Its channels may still be at work: a WebSocket waits for the client's close frame.
             state.retire(conn);
             None

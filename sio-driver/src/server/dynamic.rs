@@ -18,14 +18,14 @@ use crate::runtime::BoxFuture;
 use crate::server::middleware::ErasedMiddleware;
 use crate::server::namespace::Handlers;
 use crate::server::shard::Shard;
-use crate::server::{Handshake, Middleware, Namespace, Shared, Socket};
+use crate::server::{Handshake, Link, Middleware, Namespace, Shared, Socket};
 
 /// A wish to join a namespace that does not exist yet.
 #[derive(Debug, Clone)]
 pub struct NamespaceRequest {
     name: Str,
     auth: Option<Str>,
-    handshake: Arc<Handshake>,
+    handshake: Arc<Link>,
     states: Arc<States>,
 }
 
@@ -207,7 +207,7 @@ impl ParentNamespace {
 /// A client that waits for the decision about its namespace.
 pub(crate) struct Unknown {
     pub(crate) shard: Arc<Shard>,
-    pub(crate) handshake: Arc<Handshake>,
+    pub(crate) handshake: Arc<Link>,
     pub(crate) key: SocketKey,
     pub(crate) id: SocketId,
     pub(crate) name: Str,

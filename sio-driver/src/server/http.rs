@@ -24,7 +24,7 @@ use tracing::Instrument as _;
 
 use crate::server::front::{self, RequestHead, Turned};
 use crate::server::shard::{ConnState, Shard};
-use crate::server::{Handshake, Shared, pump};
+use crate::server::{Handshake, Link, Shared, pump};
 use crate::wakers::yield_now;
 
 /// The body of an answer.
@@ -123,7 +123,7 @@ where
     };
     let Some(shard) = server.shard(sid) else { return refused(Refusal::SessionUnknown) };
     let shard = shard.clone();
-    let handshake = || Arc::new(Handshake::new(request));
+    let handshake = || Arc::new(Link::new(Handshake::new(request)));
     let is_poll = matches!(parsed, EngineRequest::Handshake);
     let (admission, conn) = {
         let handshake = is_poll.then(handshake);
@@ -138,8 +138,10 @@ where
             _ => None,
         };
         if let (Some(conn), Some(handshake)) = (conn, handshake) {
+            locked.conns.insert(conn, ConnState::new(conn, handshake, permit.take()));
+            drop(locked);
+            // Without the lock: a subscriber of the log is code of the user.
             tracing::debug!(?conn, transport = "polling", remote_addr = ?request.remote_addr, "session opened");
-            locked.conns.insert(conn, ConnState::new(handshake, permit.take()));
         }
         (admission, conn.unwrap_or_default())
     };

@@ -4,6 +4,7 @@ mod acks;
 mod builder;
 mod closing;
 pub(crate) mod cluster;
+mod conn;
 mod data;
 mod dispatch;
 mod dynamic;
@@ -35,7 +36,7 @@ use std::task::Poll;
 
 use ::http::{Request, Response};
 use sio_proto::hub::NamespaceId;
-use sio_proto::server::{Config, Delivery};
+use sio_proto::server::{Config, Delivery, Stats};
 use sio_proto::socket::Args;
 use sio_proto::{Seed, Sid, Str};
 
@@ -51,6 +52,8 @@ use shard::Shard;
 pub use acks::{AckResponse, BroadcastWithAck};
 pub use builder::ServerBuilder;
 pub use cluster::{Partial, RemoteHandshake, RemoteSocket, RequestError, ServerSide, ServerSideEmitWithAck};
+pub use conn::Conn;
+pub(crate) use conn::Link;
 pub use data::SocketData;
 pub use dynamic::{NamespaceRequest, ParentNamespace};
 pub use extract::Auth;
@@ -398,6 +401,18 @@ impl Server {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.0.shards.iter().map(|shard| shard.lock().machine.len()).sum()
+    }
+
+    /// What the server has counted: connections, packets, bytes, upgrades, slow clients. Looks at each connection under its lock, so
+    /// ask every few seconds rather than for each request.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        for shard in self.0.shards.iter() {
+            let of_shard = shard.lock().machine.stats();
+            stats += of_shard;
+        }
+        stats
     }
 
     /// Whether a request with this path is for this server; others are somebody else's.

@@ -21,7 +21,7 @@ use crate::io::Io;
 use crate::server::dispatch::Dispatcher;
 use crate::server::front::Permit;
 use crate::server::shard::{ConnState, Shard};
-use crate::server::{Handshake, Shared};
+use crate::server::{Link, Shared};
 use crate::websocket::{self, WRITE_BATCH, Wire};
 
 /// Turns in one poll, before other tasks get theirs.
@@ -44,7 +44,7 @@ pub(crate) async fn upgraded(
     shard: Arc<Shard>,
     session: Session,
     upgrade: OnUpgrade,
-    handshake: Arc<Handshake>,
+    handshake: Arc<Link>,
     permit: Option<Permit>,
 ) {
     let stream = match upgrade.await {
@@ -69,7 +69,7 @@ pub(crate) async fn upgraded(
 fn open(
     shard: &Shard,
     Session { sid, prefix, dialect }: Session,
-    handshake: Arc<Handshake>,
+    handshake: Arc<Link>,
     permit: Option<Permit>,
 ) -> Result<(ConnId, ChannelId, usize), Refusal> {
     let now = shard.now();
@@ -80,14 +80,21 @@ fn open(
     let channel = locked.machine.open_websocket_in(dialect, sid, now)?;
     let conn = locked.machine.conn_of(channel).ok_or(Refusal::SessionUnknown)?;
     let max_message = locked.machine.config().engine.max_http_buffer_size;
+    let remote_addr = handshake.remote_addr;
+    let is_upgrade = locked.conns.contains_key(conn);
     if let Some(state) = locked.conns.get_mut(conn) {
-        tracing::debug!(?conn, "upgrade to websocket begins");
         state.pump = Some(channel);
     } else {
-        tracing::debug!(?conn, transport = "websocket", remote_addr = ?handshake.remote_addr, "session opened");
-        let mut state = ConnState::new(handshake, permit);
+        let mut state = ConnState::new(conn, handshake, permit);
         state.pump = Some(channel);
         locked.conns.insert(conn, state);
+    }
+    drop(locked);
+    // Without the lock: a subscriber of the log is code of the user.
+    if is_upgrade {
+        tracing::debug!(?conn, "upgrade to websocket begins");
+    } else {
+        tracing::debug!(?conn, transport = "websocket", ?remote_addr, "session opened");
     }
     Ok((conn, channel, max_message))
 }
@@ -123,10 +130,12 @@ impl<S: Read + Write + Unpin> Pump<S> {
         if self.inbound.is_empty() && !gone && !faulty {
             return;
         }
+        let mut fault = None;
         let mut locked = self.shard.lock();
         for message in self.inbound.drain(..) {
             if let Err(error) = locked.machine.handle_message(self.channel, message, now) {
-                tracing::debug!(conn = ?self.conn, %error, "client broke the protocol");
+                // The first is what it ends for.
+                fault.get_or_insert(error);
             }
         }
         if faulty {
@@ -142,6 +151,9 @@ impl<S: Read + Write + Unpin> Pump<S> {
             self.dispatcher = locked.claim(self.conn);
         }
         drop(locked);
+        if let Some(error) = fault {
+            tracing::debug!(conn = ?self.conn, %error, "client broke the protocol");
+        }
         if self.inbound.capacity() > websocket::READ_BATCH {
             self.inbound = Vec::new();
         }

@@ -21,7 +21,7 @@ use crate::server::dispatch::Dispatcher;
 use crate::server::front::Permit;
 use crate::server::host::Host;
 use crate::server::socket::SocketInner;
-use crate::server::{Handshake, Shared};
+use crate::server::{Link, Shared};
 
 pub(crate) struct Shard {
     state: Mutex<State>,
@@ -44,7 +44,7 @@ pub(crate) struct State {
 
 /// The driver's side of a connection.
 pub(crate) struct ConnState {
-    pub(crate) handshake: Arc<Handshake>,
+    pub(crate) handshake: Arc<Link>,
     /// Its place among those that are let in.
     _permit: Option<Permit>,
     /// The tasks of its channels. There are few: a WebSocket, a poll, a POST.
@@ -60,7 +60,8 @@ pub(crate) struct ConnState {
 }
 
 impl ConnState {
-    pub(crate) fn new(handshake: Arc<Handshake>, permit: Option<Permit>) -> Self {
+    pub(crate) fn new(conn: ConnId, handshake: Arc<Link>, permit: Option<Permit>) -> Self {
+        handshake.begin(conn);
         Self {
             handshake,
             _permit: permit,

@@ -25,7 +25,7 @@ use crate::server::namespace::Handlers;
 use crate::server::outgoing::Watcher;
 use crate::server::recovery::OwnEnd;
 use crate::server::shard::Shard;
-use crate::server::{Handshake, IntoRooms, Middleware, Namespace, Operator, Server, Shared};
+use crate::server::{Conn, Handshake, IntoRooms, Link, Middleware, Namespace, Operator, Server, Shared};
 use crate::wakers::enlist;
 
 /// One client in one namespace. Cloning gives another handle to the same client.
@@ -45,7 +45,7 @@ pub(crate) struct SocketInner {
     pub(crate) handlers: Arc<Handlers>,
     /// Handlers of this socket alone.
     pub(crate) own: OnceLock<Box<Own>>,
-    pub(crate) handshake: Arc<Handshake>,
+    pub(crate) handshake: Arc<Link>,
     pub(crate) auth: Option<Str>,
     /// Made when it is first needed; sockets that have one session after another share it.
     pub(crate) data: OnceLock<Arc<DataCell>>,
@@ -89,7 +89,7 @@ impl Socket {
         server: Arc<Shared>,
         (key, id): (SocketKey, SocketId),
         namespace: Namespace,
-        handshake: Arc<Handshake>,
+        handshake: Arc<Link>,
         auth: Option<Str>,
     ) -> Self {
         let handlers = namespace.handlers();
@@ -130,6 +130,12 @@ impl Socket {
         &self.0.handshake
     }
 
+    /// The connection: how it travels, what went through it, how far away the client is.
+    #[must_use]
+    pub fn conn(&self) -> Conn {
+        Conn::new(self.0.shard.clone(), self.0.handshake.clone())
+    }
+
     /// What the client sent as `auth` with its wish to join the namespace, as `T`. A client that sent none has an empty object.
     ///
     /// # Errors
@@ -166,7 +172,7 @@ impl Socket {
 
     /// Whether the client is connected to the namespace.
     #[must_use]
-    pub fn connected(&self) -> bool {
+    pub fn is_connected(&self) -> bool {
         self.0.accepted.load(Ordering::Acquire) && self.0.shard.lock().machine.hub().get(self.0.key).is_some()
     }
 

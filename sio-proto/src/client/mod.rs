@@ -19,7 +19,7 @@ pub use config::Config;
 pub use event::Event;
 
 use crate::engine::{
-    ChannelId, ClientEvent, ClientRequest, ClientSession, CloseReason, Transport, TransportError,
+    ChannelId, ClientEvent, ClientRequest, ClientSession, CloseReason, Traffic, Transport, TransportError,
 };
 use crate::id::Random;
 use crate::inbox::Inbox;
@@ -85,6 +85,8 @@ pub struct Client {
     inbox: Inbox<Option<Slot>, Event>,
     aside: Aside,
     closed: bool,
+    /// What went through sessions that have ended.
+    past: Traffic,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -132,6 +134,7 @@ impl Client {
             inbox: Inbox::default(),
             aside: Aside::default(),
             closed: false,
+            past: Traffic::default(),
         }
     }
 
@@ -151,6 +154,12 @@ impl Client {
     #[must_use]
     pub fn transport(&self) -> Option<Transport> {
         self.session.as_ref().filter(|session| session.is_open()).and_then(ClientSession::transport)
+    }
+
+    /// What went through all connections of the client so far.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.session.as_ref().map_or(self.past, |session| self.past + session.traffic())
     }
 
     /// Whether nothing is going on: no connection, none being made or waited for, and every channel is done with. Events may still
@@ -278,6 +287,7 @@ impl Client {
         now: Instant,
     ) {
         if let Some(mut session) = self.session.take() {
+            self.past += session.traffic();
             while let Some(request) = session.poll_request() {
                 self.requests.push_back(request);
             }

@@ -133,6 +133,11 @@ impl Encoded {
         matches!(self.first, First::Text(_) | First::Binary(_))
     }
 
+    /// How many messages it is.
+    pub(crate) fn messages(&self) -> usize {
+        1 + self.attachments.as_ref().map_or(0, |attachments| attachments.len())
+    }
+
     /// A text packet that has its type digit already, and the binary messages that follow it.
     pub(crate) fn from_parts(text: Str, attachments: Option<Arc<[Bytes]>>) -> Self {
         Self { first: First::Text(text), attachments }

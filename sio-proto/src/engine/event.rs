@@ -62,6 +62,16 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// All reasons.
+    pub const ALL: [Self; 6] = [
+        Self::PingTimeout,
+        Self::ParseError,
+        Self::TransportError,
+        Self::TransportClose,
+        Self::ForcedClose,
+        Self::Overflow,
+    ];
+
     /// The reference's name for the reason.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -23,6 +23,7 @@ enum State {
     Waiting {
         until: Instant,
         renewed: bool,
+        since: Instant,
     },
     /// Revision 3: until when the client must ping.
     Listening {
@@ -61,15 +62,17 @@ impl Heartbeat {
         }
     }
 
-    /// B36: a pong that nobody asked for is harmless.
-    pub(super) fn handle_pong(&mut self, now: Instant, interval: Duration) {
+    /// B36: a pong that nobody asked for is harmless. Gives how long the answer to a ping took.
+    pub(super) fn handle_pong(&mut self, now: Instant, interval: Duration) -> Option<Duration> {
+        let asked = if let State::Waiting { since, .. } = self.state { Some(since) } else { None };
         *self = Self::new(now, interval);
+        asked.map(|since| now.saturating_duration_since(since))
     }
 
     /// Any other packet is a sign of life too: it renews the wait, but only once per ping (B34), so that a peer that
     /// never answers pings still ends.
     pub(super) fn handle_traffic(&mut self, now: Instant, timeout: Duration) {
-        if let State::Waiting { until, renewed: renewed @ false } = &mut self.state {
+        if let State::Waiting { until, renewed: renewed @ false, .. } = &mut self.state {
             *renewed = true;
             *until = now + timeout;
         }
@@ -84,7 +87,7 @@ impl Heartbeat {
                 Beat::None
             }
             State::Quiet { .. } => {
-                self.state = State::Waiting { until: now + timeout, renewed: false };
+                self.state = State::Waiting { until: now + timeout, renewed: false, since: now };
                 Beat::Ping
             }
             State::Waiting { until, .. } | State::Listening { until } if paused => {

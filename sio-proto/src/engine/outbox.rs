@@ -35,6 +35,11 @@ impl Outbox {
         self.packets.len()
     }
 
+    /// How many Engine.IO packets wait, with attachments and those of the protocol's own.
+    pub(super) fn messages(&self) -> usize {
+        self.control.len() + self.packets.iter().map(Encoded::messages).sum::<usize>()
+    }
+
     /// Whether any control packet waits.
     pub(super) fn has_control(&self) -> bool {
         !self.control.is_empty()

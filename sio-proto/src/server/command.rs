@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{ConnId, EmitError, Server};
-use crate::engine::{CloseReason, Encoded, Revision};
+use crate::engine::{CloseReason, Encoded, Revision, SendError};
 use crate::hub::{Hub, NamespaceId, Offset, Room, Scope, SocketKey, Target};
 use crate::socket::{ConnectError, DisconnectReason, Slot};
 use crate::{Instant, UsageError};
@@ -32,6 +32,8 @@ impl Server {
             Some((pid, missed)) => conn.socket.accept_session(slot, &public, Some(&pid), missed)?,
         }
         self.hub.connect(key);
+        self.stats.sockets_accepted += 1;
+        self.stats.sockets += 1;
         let _ = self.process(id, now);
         self.conn(id)?.shrink();
         Ok(())
@@ -58,6 +60,8 @@ impl Server {
         let (id, slot) = self.handle_of(key)?;
         let conn = self.conn(id)?;
         conn.socket.refuse(slot, error)?;
+        self.stats.sockets_refused += 1;
+        let conn = self.conn(id)?;
         conn.sockets.retain(|(_, socket)| *socket != key);
         conn.inbox.forget(key);
         if let (Some((gone, rooms)), Some(recovery)) = (self.hub.remove(key), &mut self.recovery) {
@@ -75,11 +79,18 @@ impl Server {
         let (id, _) = self.connected(key)?;
         let conn = self.conn(id)?;
         if volatile && !conn.engine.is_writable() {
+            self.stats.volatile_dropped += 1;
             return Ok(());
         }
-        conn.engine.send(packet)?;
+        let sent = conn.engine.send(packet);
+        self.count_full(sent)?;
         self.announce_transmits(id);
         Ok(())
+    }
+
+    fn count_full(&mut self, sent: Result<(), SendError>) -> Result<(), SendError> {
+        self.stats.outbox_full += u64::from(matches!(sent, Err(SendError::Full(_))));
+        sent
     }
 
     /// Sends an event that the socket's client gets later if it is lost now: `offset` is in the packet, see
@@ -96,7 +107,8 @@ impl Server {
     ) -> Result<(), EmitError> {
         let (id, _) = self.connected(key)?;
         let conn = self.conns.get_mut(id).ok_or(UsageError::Gone)?;
-        conn.engine.send(packet.clone())?;
+        let sent = conn.engine.send(packet.clone());
+        self.count_full(sent)?;
         if let (Some(recovery), Some(socket)) = (&mut self.recovery, self.hub.get(key)) {
             recovery.log(socket.namespace(), offset, Target::Socket(socket.id()), packet, now);
             recovery.sent(key, offset, now);
@@ -122,7 +134,7 @@ impl Server {
         conn.socket.expect_ack(slot, ack, deadline)?;
         if let Err(error) = conn.engine.send(packet) {
             conn.socket.forget_ack(slot, ack);
-            return Err(error.into());
+            self.count_full(Err(error))?;
         }
         self.announce_transmits(id);
         self.arm(id);
@@ -219,6 +231,15 @@ impl Server {
         }
         let _ = self.process(id, now);
         Ok(())
+    }
+
+    /// Closes a connection, once what waits for its client is sent. Its namespaces are not told before: to the client the connection
+    /// is lost, and it connects again. Ignored for one that is gone.
+    pub fn close_connection(&mut self, id: ConnId, now: Instant) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.engine.close(false, now);
+            let _ = self.process(id, now);
+        }
     }
 
     /// Ends every connection, once what waits for it is sent, and lets nobody in any more (B110). Done when

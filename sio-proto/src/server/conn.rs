@@ -28,6 +28,8 @@ pub(super) struct Conn {
     pub(super) confirmed: Option<Instant>,
     /// WebSockets that are closed here, and until when the client may take to close them there; `None` when that is over.
     pub(super) lingering: Vec<(ChannelId, Option<Instant>)>,
+    /// Whether a WebSocket was about to take the session over when that was last looked at.
+    pub(super) upgrading: bool,
 }
 
 impl Conn {
@@ -43,6 +45,7 @@ impl Conn {
             partial: None,
             confirmed: None,
             lingering: Vec::new(),
+            upgrading: false,
         }
     }
 

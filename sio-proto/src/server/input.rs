@@ -101,8 +101,9 @@ impl Server {
         let Some(id) = self.close_channel(channel) else {
             return (Err(Refusal::SessionUnknown), Ok(()));
         };
-        let Some(conn) = self.conns.get_mut(id) else { return (Err(Refusal::SessionUnknown), Ok(())) };
-        let (response, fault) = conn.engine.handle_body(channel, body, now);
+        let handled = self.metered(id, |engine| engine.handle_body(channel, body, now));
+        let Some((response, fault)) = handled else { return (Err(Refusal::SessionUnknown), Ok(())) };
+        self.stats.peer_errors += u64::from(fault.is_err());
         let processed = self.process(id, now);
         (response, fault.map_err(PeerError::from).and(processed))
     }
@@ -126,8 +127,9 @@ impl Server {
         now: Instant,
     ) -> (Option<Response>, Result<(), PeerError>) {
         let Some(id) = self.conn_of(channel) else { return (None, Ok(())) };
-        let Some(conn) = self.conns.get_mut(id) else { return (None, Ok(())) };
-        let (response, fault) = conn.engine.handle_part(channel, part, now);
+        let handled = self.metered(id, |engine| engine.handle_part(channel, part, now));
+        let Some((response, fault)) = handled else { return (None, Ok(())) };
+        self.stats.peer_errors += u64::from(fault.is_err());
         if response.is_some() {
             self.close_channel(channel);
         }
@@ -157,8 +159,9 @@ impl Server {
         now: Instant,
     ) -> Result<(), PeerError> {
         let Some(id) = self.conn_of(channel) else { return Ok(()) };
-        let Some(conn) = self.conns.get_mut(id) else { return Ok(()) };
-        let fault = conn.engine.handle_message(channel, message, now);
+        let handled = self.metered(id, |engine| engine.handle_message(channel, message, now));
+        let Some(fault) = handled else { return Ok(()) };
+        self.stats.peer_errors += u64::from(fault.is_err());
         let processed = self.process(id, now);
         fault.map_err(PeerError::from).and(processed)
     }
@@ -207,6 +210,7 @@ impl Server {
             };
             if conn.socket.handle_timeout(now).is_err() || late {
                 Self::expel(conn, now);
+                self.stats.peer_errors += 1;
             }
             let _ = self.process(id, now);
         }

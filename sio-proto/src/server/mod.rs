@@ -8,6 +8,7 @@ mod input;
 mod op;
 mod output;
 mod recovery;
+mod stats;
 mod timers;
 
 use alloc::boxed::Box;
@@ -22,11 +23,12 @@ pub use event::{Admission, ConnId, Delivery, Event, Ready};
 pub use op::{Broadcast, Op};
 use recovery::Recovery;
 pub use recovery::{ConnectionStateRecovery, Kept, RecoveryRequest, Session};
+pub use stats::{Stats, TransportStats};
 use timers::Timers;
 
 use crate::engine::{
-    self, BadRequest, ChannelId, CloseReason, Dialect, Encoded, Refusal, Revision, SendError, ServerSession,
-    Transport,
+    self, BadRequest, ChannelId, CloseReason, Dialect, Encoded, Facts, Refusal, Revision, SendError,
+    ServerSession, Transport,
 };
 use crate::hub::{Hub, NamespaceId, SocketKey};
 use crate::id::Random;
@@ -81,6 +83,9 @@ pub struct Server {
     closing: bool,
     /// How the id of the next session begins.
     prefix: SidPrefix,
+    stats: Stats,
+    /// The connection that was forgotten last.
+    forgotten: Option<(ConnId, Facts)>,
 }
 
 impl Server {
@@ -103,6 +108,8 @@ impl Server {
             dynamic: false,
             closing: false,
             prefix: SidPrefix::default(),
+            stats: Stats::default(),
+            forgotten: None,
         }
     }
 
@@ -242,6 +249,7 @@ impl Server {
         let id = self.conns.insert(Conn::new(engine, socket));
         self.channels[channel] = id;
         self.sids.insert(sid, id);
+        self.stats.open(transport);
         let _ = self.process(id, now);
         Ok((id, channel_id(channel)))
     }
@@ -291,8 +299,8 @@ impl Server {
                     self.ready.push_back(Ready::Write(id));
                 }
                 let recovery = self.recovery.as_deref_mut();
-                let limits = (&*self.config, self.dynamic);
-                Self::route(&mut self.hub, &mut self.random, limits, recovery, conn, (id, event), now);
+                let (limits, own) = ((&*self.config, self.dynamic), (&mut self.random, &mut self.stats));
+                Self::route(&mut self.hub, own, limits, recovery, conn, (id, event), now);
             } else if let Some(packet) = conn.socket.poll_message() {
                 conn.engine.push(packet);
             } else if let Some(event) = conn.engine.poll_event() {
@@ -300,11 +308,17 @@ impl Server {
                     engine::Event::Message(message) => {
                         if let Err(error) = conn.socket.handle_message(message) {
                             Self::expel(conn, now);
+                            self.stats.peer_errors += 1;
                             fault = Err(error.into());
                         }
                     }
-                    engine::Event::Upgraded => conn.tell(Event::Upgraded),
+                    engine::Event::Upgraded => {
+                        conn.upgrading = false;
+                        self.stats.upgrade();
+                        conn.tell(Event::Upgraded);
+                    }
                     engine::Event::Closed { reason, undelivered } => {
+                        self.stats.close(conn.engine.transport(), reason);
                         conn.socket.close(DisconnectReason::Connection(reason));
                         self.sids.remove(&conn.engine.sid());
                         conn.tell(Event::Closed { reason, undelivered });
@@ -325,6 +339,11 @@ impl Server {
                 conn.sockets.iter().for_each(|(_, key)| recovery.confirm(*key, at));
             }
         }
+        match (core::mem::replace(&mut conn.upgrading, conn.engine.is_upgrading()), conn.upgrading) {
+            (false, true) => self.stats.upgrades_begun += 1,
+            (true, false) => self.stats.upgrades_failed += 1,
+            _ => {}
+        }
         if !conn.inbox.is_empty() && !conn.inbox.announced {
             conn.inbox.announced = true;
             self.ready.push_back(Ready::Events(id));
@@ -340,7 +359,7 @@ impl Server {
     /// Turns an event of a connection into one of the server, and keeps the hub in step.
     fn route(
         hub: &mut Hub<(ConnId, Slot)>,
-        random: &mut Random,
+        (random, stats): (&mut Random, &mut Stats),
         (config, dynamic): (&Config, bool),
         recovery: Option<&mut Recovery>,
         conn: &mut Conn,
@@ -362,6 +381,7 @@ impl Server {
                 };
                 if let Some(refusal) = refusal {
                     let _ = conn.socket.refuse(slot, &ConnectError::new(refusal));
+                    stats.sockets_refused += 1;
                     return;
                 }
                 let public = SocketId::random(random);
@@ -390,6 +410,7 @@ impl Server {
                 let Some(socket) = conn.key(slot) else { return };
                 conn.sockets.retain(|(of, _)| *of != slot);
                 let Some((gone, rooms)) = hub.remove(socket) else { return };
+                stats.sockets -= usize::from(gone.is_connected());
                 if let Some(recovery) = recovery {
                     let place = (gone.namespace(), gone.id(), &rooms[..]);
                     recovery.lose(socket, reason.is_recoverable(), conn.engine.confirmed(), place, now);
@@ -406,6 +427,7 @@ impl Server {
         let full = conn.inbox.exceeds(self.config.max_inbox, self.config.max_inbox_bytes);
         if full != conn.inbox.full {
             conn.inbox.full = full;
+            self.stats.read_pauses += u64::from(full);
             conn.engine.set_paused(full);
             if !full {
                 self.ready.push_back(Ready::Read(id));
@@ -441,6 +463,7 @@ impl Server {
         if self.conns.get(id).is_some_and(Conn::is_done) {
             if let Some(mut conn) = self.conns.remove(id) {
                 self.timers.disarm(id, &mut conn.armed);
+                self.forgotten = Some((id, conn.engine.facts()));
             }
         }
     }

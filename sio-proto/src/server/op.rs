@@ -88,7 +88,7 @@ impl Server {
         let mut delivery = Delivery::default();
         let mut overflowed = Vec::new();
         let mut armed = Vec::new();
-        let Self { hub, conns, ready, config, recovery, .. } = self;
+        let Self { hub, conns, ready, config, recovery, stats, .. } = self;
         let mut recovery = recovery.as_deref_mut().zip(broadcast.offset);
         if let Some((recovery, offset)) = recovery.as_mut().filter(|_| hub.contains(namespace)) {
             let target = Target::Scope(scope.clone());
@@ -98,6 +98,7 @@ impl Server {
             let Some(conn) = conns.get_mut(id) else { return };
             let Conn { engine, socket, .. } = conn;
             if broadcast.volatile && !engine.is_writable() {
+                stats.volatile_dropped += 1;
                 delivery.skipped += 1;
                 return;
             }
@@ -116,6 +117,7 @@ impl Server {
                     }
                 }
                 Err(SendError::Full(_)) => {
+                    stats.outbox_full += 1;
                     delivery.skipped += 1;
                     if config.engine.overflow == Overflow::Disconnect {
                         overflowed.push(id);

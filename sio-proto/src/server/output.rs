@@ -32,13 +32,14 @@ impl Server {
         let id = self.conn_of(channel)?;
         let conn = self.conns.get_mut(id)?;
         let transmit = match conn.lingering.iter().position(|(lingering, _)| *lingering == channel) {
-            None => conn.engine.poll_transmit(channel)?,
+            None => self.metered(id, |engine| engine.poll_transmit(channel))??,
             Some(at) if conn.lingering[at].1.is_none() => {
                 conn.lingering.swap_remove(at);
                 Transmit::Abort
             }
             Some(_) => return None,
         };
+        let conn = self.conns.get_mut(id)?;
         match transmit {
             Transmit::Packet(_) => {
                 self.announce_room(id);

@@ -45,6 +45,7 @@ impl ClientSession {
     }
 
     fn handle_frame(&mut self, message: Message, now: Instant) -> Result<(), TransportError> {
+        self.traffic.receive(0, message.len());
         self.check_size(message.len())?;
         let packet = match message {
             Message::Text(text) => Packet::decode(text)?,
@@ -81,6 +82,7 @@ impl ClientSession {
             return Ok(());
         }
         let body = accept(answer)?;
+        self.traffic.receive(0, body.len());
         self.check_size(body.len())?;
         let body = Str::try_from(body).map_err(|_| TransportError::NotUtf8)?;
         for (index, packet) in payload::decode_apart(body).enumerate() {
@@ -110,6 +112,7 @@ impl ClientSession {
     }
 
     fn handle_packet(&mut self, packet: Packet, now: Instant) -> Result<(), TransportError> {
+        self.traffic.receive(1, 0);
         if self.phase == Phase::Opening {
             return self.handle_handshake(&packet, now);
         }

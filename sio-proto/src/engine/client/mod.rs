@@ -9,6 +9,7 @@ use core::time::Duration;
 use crate::engine::config::Transport;
 use crate::engine::encoded::Encoded;
 use crate::engine::event::{ChannelId, CloseReason, SendError};
+use crate::engine::facts::Traffic;
 use crate::engine::open::Open;
 use crate::engine::outbox::Outbox;
 use crate::id::Random;
@@ -87,6 +88,7 @@ pub struct ClientSession {
     /// Requests to be handed out; polls and POSTs are made when they are asked for.
     requests: VecDeque<ClientRequest>,
     events: VecDeque<ClientEvent>,
+    traffic: Traffic,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +146,7 @@ impl ClientSession {
             waiting: 0,
             requests: VecDeque::new(),
             events: VecDeque::new(),
+            traffic: Traffic::default(),
         };
         session.begin(first);
         session
@@ -292,6 +295,12 @@ impl ClientSession {
             _ if self.websocket.is_some() => Some(Transport::WebSocket),
             _ => Some(Transport::Polling),
         }
+    }
+
+    /// What went through the session so far.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
     }
 
     /// Whether the session takes packets to send.

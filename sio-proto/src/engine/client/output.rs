@@ -52,13 +52,16 @@ impl ClientSession {
         match &mut self.phase {
             Phase::Open | Phase::Closing { .. } if !self.outbox.is_empty() => {
                 let limit = self.open.as_ref().map_or(usize::MAX, |open| open.max_payload);
+                let waiting = self.outbox.messages();
                 let (body, taken) = self.outbox.drain_batch(limit);
                 self.waiting -= taken;
+                self.traffic.send(waiting - self.outbox.messages(), body.len());
                 Some(body)
             }
             // The close packet comes alone: nothing before it can be lost to a server that acts on it first.
             Phase::Closing { said: said @ false, .. } => {
                 *said = true;
+                self.traffic.send(1, 1);
                 Some(Bytes::from_static(b"1"))
             }
             _ => None,
@@ -67,6 +70,14 @@ impl ClientSession {
 
     /// What to send next on a WebSocket that is open.
     pub fn poll_transmit(&mut self, channel: ChannelId) -> Option<Transmit> {
+        let transmit = self.next_transmit(channel);
+        if let Some(Transmit::Packet(packet)) = &transmit {
+            self.traffic.send(packet.messages(), packet.len());
+        }
+        transmit
+    }
+
+    fn next_transmit(&mut self, channel: ChannelId) -> Option<Transmit> {
         let text = |text| Some(Transmit::Packet(Encoded::from_parts(Str::from_static(text), None)));
         if self.websocket != Some(channel) {
             return if self.ask_probe(channel) { text("2probe") } else { None };

@@ -85,6 +85,7 @@ impl ClientSession {
     /// A message on the WebSocket that should take the session over.
     pub(super) fn handle_probe(&mut self, message: Message, now: Instant) -> Result<(), TransportError> {
         self.watch = now + self.patience();
+        self.traffic.receive(1, message.len());
         let limit = self.config.max_message_size;
         let Some(upgrade) = &mut self.upgrade else { return Ok(()) };
         let error = match (&mut upgrade.step, message) {

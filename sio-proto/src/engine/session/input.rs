@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::{NOOP_INTERVAL, Phase, ServerSession, Upgrade};
+use crate::engine::config::Transport;
 use crate::engine::dialect::{Dialect, Revision};
 use crate::engine::encoded::Encoded;
 use crate::engine::event::{ChannelId, CloseReason, Event, Hangup, PeerError, Transmit};
@@ -109,6 +110,7 @@ impl ServerSession {
     }
 
     fn decode_body(&mut self, body: Bytes, now: Instant) -> Result<(), PeerError> {
+        self.traffic.receive(0, body.len());
         if self.post_is_binary {
             return self.handle_payload(eio3::decode_binary_apart(body), now);
         }
@@ -182,6 +184,7 @@ impl ServerSession {
         now: Instant,
     ) -> Result<(), PeerError> {
         if self.websocket == Some(channel) {
+            self.traffic.receive(0, message.len());
             let packet = match (message, self.dialect.revision) {
                 (Message::Text(text), Revision::V4) => Packet::decode(text),
                 (message @ Message::Binary(_), Revision::V4) => Ok(Packet::Message(message)),
@@ -210,6 +213,7 @@ impl ServerSession {
         if self.phase != Phase::Open {
             return Ok(());
         }
+        self.traffic.receive(1, 0);
         let is_v3 = self.dialect.revision == Revision::V3;
         match packet {
             // B35: each revision has its own side that pings.
@@ -222,7 +226,8 @@ impl ServerSession {
                 self.announce();
             }
             Packet::Pong(_) => {
-                self.heartbeat.handle_pong(now, self.config.ping_interval);
+                let rtt = self.heartbeat.handle_pong(now, self.config.ping_interval);
+                self.rtt = rtt.or(self.rtt);
                 self.confirmed = self.pinged.take().or(self.confirmed);
             }
             _ => self.heartbeat.handle_traffic(now, self.config.ping_timeout),
@@ -247,6 +252,7 @@ impl ServerSession {
 
     fn handle_probe(&mut self, upgrade: Upgrade, message: Message, now: Instant) -> Result<(), PeerError> {
         let channel = upgrade.channel;
+        self.traffic.receive(1, message.len());
         match message {
             // Once: a peer that asks without reading must not fill the replies.
             Message::Text(text) if text == "2probe" && !upgrade.is_probed() => {
@@ -262,6 +268,7 @@ impl ServerSession {
                 self.upgrade = None;
                 self.free_poll();
                 self.websocket = Some(channel);
+                self.transport = Transport::WebSocket;
                 self.dialect.base64 = upgrade.base64;
                 self.events.push_back(Event::Upgraded);
                 if !self.outbox.is_empty() || self.phase != Phase::Open {

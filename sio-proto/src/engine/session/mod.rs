@@ -10,10 +10,12 @@ use crate::engine::config::{Config, Transport};
 use crate::engine::dialect::{Dialect, Revision};
 use crate::engine::encoded::Encoded;
 use crate::engine::event::{ChannelId, CloseReason, Event, SendError, Transmit};
+use crate::engine::facts::{Facts, Traffic};
 use crate::engine::heartbeat::Heartbeat;
 use crate::engine::open::Open;
 use crate::engine::outbox::Outbox;
 use crate::engine::request::{BadRequest, Refusal};
+use crate::engine::response::Response;
 use crate::time::earliest;
 use crate::{Instant, Sid, Str};
 
@@ -71,6 +73,11 @@ pub struct ServerSession {
     /// Whether the main channel has been named since it was last found empty.
     announced: bool,
     events: VecDeque<Event>,
+    /// How the session travels, or travelled last.
+    transport: Transport,
+    close_reason: Option<CloseReason>,
+    rtt: Option<Duration>,
+    traffic: Traffic,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,6 +154,10 @@ impl ServerSession {
             ready: Vec::new(),
             announced: false,
             events: VecDeque::new(),
+            transport,
+            close_reason: None,
+            rtt: None,
+            traffic: Traffic::default(),
             config,
         };
         session.outbox.push_control(session.open_packet(transport));
@@ -254,8 +265,8 @@ impl ServerSession {
         self.ready.extend(self.post.take());
         self.close_upgrade();
         if let Some(channel) = self.poll.take() {
-            let mut nothing = Outbox::default();
-            self.reply(channel, Transmit::Respond(nothing.drain_payload(Some("1"), self.dialect)));
+            let response = self.lone("1");
+            self.reply(channel, Transmit::Respond(response));
         }
         if let Some(channel) = self.websocket.take() {
             self.reply(channel, Transmit::Close);
@@ -267,6 +278,7 @@ impl ServerSession {
         let discarded = if let Phase::Closing { discarded, .. } = self.phase { discarded } else { 0 };
         let undelivered = discarded + self.outbox.packets();
         self.phase = Phase::Closed;
+        self.close_reason = Some(reason);
         self.close_upgrade();
         self.ready.extend(self.post);
         self.outbox.clear();
@@ -282,11 +294,18 @@ impl ServerSession {
     /// What to do next on `channel`.
     pub fn poll_transmit(&mut self, channel: ChannelId) -> Option<Transmit> {
         if let Some(index) = self.replies.iter().position(|(to, _)| *to == channel) {
-            return Some(self.replies.remove(index).1);
+            let transmit = self.replies.remove(index).1;
+            match &transmit {
+                Transmit::Packet(packet) => self.traffic.send(1, packet.len()),
+                Transmit::Respond(response) => self.traffic.send(1, response.body.len()),
+                Transmit::Close | Transmit::Abort => {}
+            }
+            return Some(transmit);
         }
         let closing = matches!(self.phase, Phase::Closing { .. });
         if self.websocket == Some(channel) {
             if let Some(packet) = self.outbox.pop_in(self.dialect) {
+                self.traffic.send(packet.messages(), packet.len());
                 return Some(Transmit::Packet(packet));
             }
             self.announced = false;
@@ -301,7 +320,9 @@ impl ServerSession {
             // The close packet comes alone, with the next poll: the official client acts on it before it looks at what came
             // with it, and would take a DISCONNECT in the same payload for a lost connection.
             let last = self.outbox.is_empty();
+            let packets = self.outbox.messages() + usize::from(last);
             let mut response = self.outbox.drain_payload(last.then_some("1"), self.dialect);
+            self.traffic.send(packets, response.body.len());
             if let (true, Some(cookie)) = (core::mem::take(&mut self.first), &self.config.cookie) {
                 response.header("set-cookie", cookie.set(self.sid));
             }
@@ -350,10 +371,34 @@ impl ServerSession {
         self.dialect
     }
 
-    /// How the session travels.
+    /// How the session travels; when it is over, how it travelled last.
     #[must_use]
     pub fn transport(&self) -> Transport {
-        if self.websocket.is_some() { Transport::WebSocket } else { Transport::Polling }
+        self.transport
+    }
+
+    /// What is known about the session; also when it is over.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        Facts {
+            transport: self.transport,
+            revision: self.dialect.revision,
+            rtt: self.rtt,
+            traffic: self.traffic,
+            close_reason: self.close_reason,
+        }
+    }
+
+    /// What went through the session so far.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// Whether a WebSocket is about to take the session over.
+    #[must_use]
+    pub fn is_upgrading(&self) -> bool {
+        self.upgrade.is_some()
     }
 
     /// Gives memory back that only bursts need.
@@ -409,9 +454,14 @@ impl ServerSession {
     fn free_poll(&mut self) {
         if let Some(channel) = self.poll.take() {
             self.announced = false;
-            let mut nothing = Outbox::default();
-            self.reply(channel, Transmit::Respond(nothing.drain_payload(Some("6"), self.dialect)));
+            let response = self.lone("6");
+            self.reply(channel, Transmit::Respond(response));
         }
+    }
+
+    /// The answer to a poll that has one packet of the protocol's own and nothing else.
+    fn lone(&self, packet: &str) -> Response {
+        Outbox::default().drain_payload(Some(packet), self.dialect)
     }
 
     fn close_upgrade(&mut self) {

@@ -79,7 +79,7 @@ async fn a_client_that_leaves() {
     }
     let (ws, socket) = one(&io).await;
     drop(ws);
-    until(|| !socket.connected()).await;
+    until(|| !socket.is_connected()).await;
     let asked = socket.emit_with_ack::<u8, _>("q", &()).await;
     assert_eq!(asked, Err(AckError::Emit(EmitError::Disconnected)));
 }

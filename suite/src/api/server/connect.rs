@@ -101,12 +101,12 @@ async fn nothing_reaches_a_client_before_it_is_let_in() {
             socket.join("early");
             let error = socket.emit("early", &()).unwrap_err();
             assert_eq!(error, EmitError::NotConnected);
-            assert!(!socket.connected());
+            assert!(!socket.is_connected());
             let _ = socket.namespace().to("early").emit("early", &());
             Ok(())
         })
         .on_connect(move |socket: Socket| {
-            tried.push(socket.connected().to_string());
+            tried.push(socket.is_connected().to_string());
             async {}
         });
     let mut ws = Ws::connect(&io).await;

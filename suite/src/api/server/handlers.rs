@@ -78,7 +78,7 @@ async fn a_disconnect_handler_knows_why_and_where() {
         move |socket: Socket, reason: DisconnectReason| {
             let rooms = socket.rooms();
             let named_by_id = rooms[0] == socket.id().as_str();
-            let connected = socket.connected();
+            let connected = socket.is_connected();
             left.push(format!("{reason} {named_by_id} {} {connected} {:?}", rooms[1], socket.emit("x", &())));
             async {}
         },
