@@ -17,6 +17,7 @@ use crate::server::dynamic::Child;
 use crate::server::middleware::ErasedMiddleware;
 use crate::server::outgoing::Watcher;
 use crate::server::recovery::Recovering;
+use crate::server::room_events::RoomEvents;
 use crate::server::shard::Shard;
 use crate::server::{IntoRooms, Middleware, Operator, Socket};
 
@@ -39,6 +40,7 @@ struct Inner {
     watched: AtomicBool,
     shards: Arc<[Arc<Shard>]>,
     recovering: Option<Recovering>,
+    rooms: Arc<RoomEvents>,
     codec: Codec,
 }
 
@@ -82,7 +84,19 @@ impl Namespace {
     ) -> Self {
         let handlers = child.as_ref().map(|child| child.parent.0.handlers.clone()).unwrap_or_default();
         let (ack_ids, watched) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self(Arc::new(Inner { name, id, handlers, child, ack_ids, watched, shards, recovering, codec }))
+        let rooms = Arc::default();
+        Self(Arc::new(Inner {
+            name,
+            id,
+            handlers,
+            child,
+            ack_ids,
+            watched,
+            shards,
+            recovering,
+            rooms,
+            codec,
+        }))
     }
 
     /// The name, with its slash.
@@ -135,8 +149,12 @@ impl Namespace {
         Ok((packet, offset))
     }
 
-    pub(crate) fn shards(&self, each: impl FnMut(&Arc<Shard>)) {
+    pub(crate) fn shards<'a>(&'a self, each: impl FnMut(&'a Arc<Shard>)) {
         self.0.shards.iter().for_each(each);
+    }
+
+    pub(super) fn room_events(&self) -> &Arc<RoomEvents> {
+        &self.0.rooms
     }
 
     pub(super) fn is_watched(&self) -> bool {

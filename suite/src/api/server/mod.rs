@@ -14,6 +14,7 @@ mod order;
 mod panics;
 mod pressure;
 mod recovery;
+mod room_events;
 mod rooms;
 mod sockets;
 mod upgrade;
@@ -36,6 +37,7 @@ pub(super) const CASES: &[&[Case]] = &[
     panics::CASES,
     pressure::CASES,
     recovery::CASES,
+    room_events::CASES,
     rooms::CASES,
     sockets::CASES,
     upgrade::CASES,
