@@ -11,6 +11,7 @@
 const http = require("node:http");
 const net = require("node:net");
 const { Server } = require("socket.io");
+const { extras } = require("./reference-extras.js");
 
 const CONFIG = {
   pingInterval: 25000,
@@ -208,6 +209,8 @@ function application(io) {
     recorder.watch(socket);
     socket.on("echo-ack", (value, ack) => ack(value));
   });
+
+  extras(io);
 }
 
 let running = null;

@@ -39,6 +39,7 @@
 //! | `/ask-…` | (connect) | auth `{token}` | unknown namespace unless the token is `secret` |
 //! | | `where` | none | `"asked for "` and the name of the namespace |
 //! | `/größe-中` | `echo-ack` | value | the value |
+//! | `/extras`, … | | | see [`extras`](mod@crate::extras) |
 
 use core::{
     net::{Ipv4Addr, SocketAddr},
@@ -62,6 +63,7 @@ use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     adapter::{Adapter, block_on},
+    extras::extras,
     target::Config,
 };
 
@@ -212,6 +214,8 @@ fn server(config: &Config) -> Server {
     let beyond_ascii = io.of("/größe-中");
     record(&beyond_ascii);
     beyond_ascii.on("echo-ack", echo_ack);
+
+    extras(&io);
 
     io
 }

@@ -25,6 +25,7 @@ pub mod adapter;
 pub mod app;
 pub mod chat;
 pub mod client;
+mod extras;
 pub mod front;
 pub mod lab;
 pub mod node;
@@ -47,6 +48,8 @@ macro_rules! on {
             // Where the reference recovers nothing, or too much.
             interop::node_client_tests!(super::ours(), Recovery: recovery_beyond);
             interop::node_client_tests!(super::ours(), MsgpackEio3: msgpack_beyond);
+            // Where the reference does everything at once.
+            interop::node_client_tests!(super::ours(), Default: extras_beyond);
         }
 
         mod raw_http {

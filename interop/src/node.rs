@@ -215,6 +215,9 @@ macro_rules! node_client_tests {
         $crate::node_client_tests! {
             $kind, Default: events binary acks namespaces dynamic rooms disconnect transports reconnect many
         }
+        $crate::node_client_tests! {
+            $kind, Default: extras_events extras_rooms extras_leaving extras_volume
+        }
         $crate::node_client_tests! { $kind, Quick: heartbeat }
         $crate::node_client_tests! { $kind, Recovery: recovery }
         $crate::node_client_tests! { $kind, Eio3: v2_client v2_mixed v2_raw }

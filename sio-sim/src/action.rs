@@ -280,7 +280,7 @@ impl World {
             let mut model = shared.model();
             match emitted {
                 Ok(()) => model.owe(&sid, message, size, false, true),
-                Err(EmitError::Disconnected) if !socket.connected() => {}
+                Err(EmitError::Disconnected) if !socket.is_connected() => {}
                 Err(error) => model.fail(format!("cannot emit to {sid}: {error}")),
             }
         });
@@ -374,7 +374,7 @@ impl World {
         let (model, sockets) = (self.shared.model(), self.shared.sockets());
         let in_one = |rooms: &BTreeSet<String>, of: &[&str]| of.iter().any(|room| rooms.contains(*room));
         let is_there = |sid: &String, session: &Session| {
-            session.ended.is_none() && sockets.get(sid).is_some_and(Socket::connected)
+            session.ended.is_none() && sockets.get(sid).is_some_and(Socket::is_connected)
         };
         let (mut there, mut away) = (Vec::new(), Vec::new());
         for (sid, session) in &model.sessions {

@@ -54,7 +54,7 @@ impl Shared {
         // In this order, as everywhere.
         let mut model = self.model();
         let sockets = self.sockets();
-        model.client_saw(seat, message, |sid| sockets.get(sid).is_some_and(Socket::connected));
+        model.client_saw(seat, message, |sid| sockets.get(sid).is_some_and(Socket::is_connected));
     }
 
     /// A task for something that must come to an end.
@@ -255,7 +255,7 @@ impl World {
                 namespace.sockets().iter().map(|socket| socket.id().as_str().to_owned()).collect();
             there.sort();
             let alive =
-                model.alive(index).filter(|(sid, _)| sockets.get(*sid).is_some_and(Socket::connected));
+                model.alive(index).filter(|(sid, _)| sockets.get(*sid).is_some_and(Socket::is_connected));
             let mut expected: Vec<String> = alive.map(|(_, session)| session.id.clone()).collect();
             expected.sort();
             let all = there.len();
@@ -263,7 +263,7 @@ impl World {
             there.retain(|id| {
                 let key = model.key(id);
                 let returning = self.settings.recovery && model.may_come_back(&key);
-                !returning || sockets.get(&key).is_some_and(Socket::connected)
+                !returning || sockets.get(&key).is_some_and(Socket::is_connected)
             });
             if there != expected || namespace.len() != all {
                 return Err(format!("in {name} are {there:?}, and should be {expected:?}"));
@@ -507,7 +507,7 @@ fn handle(server: &Server, shared: &Arc<Shared>, index: usize, name: &str) {
                     socket.disconnect();
                 }
                 // It waited for the handlers of the session before, and is gone again.
-                Err(EmitError::Disconnected) if socket.recovered() && !socket.connected() => {}
+                Err(EmitError::Disconnected) if socket.recovered() && !socket.is_connected() => {}
                 Err(error) => connect.model().fail(format!("no greeting for {id}: {error}")),
             }
             connect.sockets().insert(id, socket);
@@ -536,7 +536,7 @@ fn handle(server: &Server, shared: &Arc<Shared>, index: usize, name: &str) {
             let who = room_sid(&socket);
             let mut model = room.model();
             // What a handle does whose connection is lost counts for nothing.
-            if let Some(session) = model.sessions.get_mut(&who).filter(|_| socket.connected()) {
+            if let Some(session) = model.sessions.get_mut(&who).filter(|_| socket.is_connected()) {
                 if join {
                     socket.join(&name);
                     session.rooms.insert(name);

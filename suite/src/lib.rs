@@ -101,6 +101,7 @@ const FEATURES: &[(&str, &[&str])] = &[
     ("Server: handlers that panic", &["server::panics"]),
     ("Server: acknowledgements, also of broadcasts", &["server::acks"]),
     ("Server: selections, and what is done to many sockets", &["server::rooms"]),
+    ("Server: what is told of rooms", &["server::room_events"]),
     ("Server: requests, origins, `allow_request`, limits of connections", &["server::http_admission"]),
     ("Server: answers, cookie, cross-origin headers, compression, client files", &["server::http_answers"]),
     ("Server: connection state recovery", &["server::recovery"]),

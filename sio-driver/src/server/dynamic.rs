@@ -337,6 +337,7 @@ impl Shared {
         let mut removed = 0;
         for locked in &mut all {
             removed += usize::from(locked.machine.remove_namespace(id));
+            locked.rooms.remove(&id);
         }
         drop(all);
         if removed > 0 {

@@ -20,6 +20,7 @@ mod operator;
 mod outgoing;
 mod pump;
 mod recovery;
+mod room_events;
 mod rooms;
 mod serve;
 mod shard;

@@ -18,6 +18,7 @@ use crate::server::dynamic::Child;
 use crate::server::middleware::ErasedMiddleware;
 use crate::server::outgoing::Watcher;
 use crate::server::recovery::Recovering;
+use crate::server::room_events::RoomEvents;
 use crate::server::shard::Shard;
 use crate::server::{IntoRooms, Middleware, Operator, Shared, Socket};
 
@@ -40,6 +41,7 @@ struct Inner {
     watched: AtomicBool,
     shards: Arc<[Arc<Shard>]>,
     recovering: Option<Recovering>,
+    rooms: Arc<RoomEvents>,
     codec: Codec,
     member: Option<Arc<Member>>,
     share: Option<Share>,
@@ -108,6 +110,7 @@ impl Namespace {
     ) -> Self {
         let handlers = child.as_ref().map(|child| child.parent.0.handlers.clone()).unwrap_or_default();
         let (ack_ids, watched) = (AtomicU64::new(0), AtomicBool::new(false));
+        let rooms = Arc::default();
         Self(Arc::new(Inner {
             name,
             id,
@@ -117,6 +120,7 @@ impl Namespace {
             watched,
             shards,
             recovering,
+            rooms,
             codec,
             member,
             share,
@@ -194,8 +198,12 @@ impl Namespace {
         self.0.shards.iter().any(|shard| shard.lock().machine.hub().has_room(self.0.id, room))
     }
 
-    pub(crate) fn shards(&self, each: impl FnMut(&Arc<Shard>)) {
+    pub(crate) fn shards<'a>(&'a self, each: impl FnMut(&'a Arc<Shard>)) {
         self.0.shards.iter().for_each(each);
+    }
+
+    pub(super) fn room_events(&self) -> &Arc<RoomEvents> {
+        &self.0.rooms
     }
 
     pub(super) fn is_watched(&self) -> bool {

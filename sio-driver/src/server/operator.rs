@@ -17,6 +17,7 @@ use crate::error::EmitError;
 use crate::handlers::{Asks, Emits};
 use crate::server::acks::{ClientAnswer, Slot};
 use crate::server::cluster::{Member, Partial, RemoteSocket, Requested};
+use crate::server::room_events::Aside;
 use crate::server::rooms::{IntoRooms, rooms};
 use crate::server::{BroadcastWithAck, Namespace, Socket};
 
@@ -226,13 +227,13 @@ impl Operator {
         let mut total = Delivery::default();
         let id = self.namespace.id();
         // Before the lock, so that it goes after it.
-        let mut dropped = Vec::new();
+        let mut aside = Aside::default();
         let _held = self.namespace.recovering().map(|recovering| recovering.hold());
         self.namespace.shards(|shard| {
             let now = shard.now();
             let mut locked = shard.lock();
             let part = locked.machine.apply(id, &self.scope, op, now);
-            locked.set_aside(&mut dropped);
+            locked.set_aside(&mut aside);
             total.sockets += part.sockets;
             total.skipped += part.skipped;
         });
@@ -262,7 +263,7 @@ impl Operator {
         let slot = Arc::new(Slot::new(None));
         let id = self.namespace.id();
         let mut expected = 0;
-        let mut dropped = Vec::new();
+        let mut aside = Aside::default();
         let held = self.namespace.recovering().map(|recovering| recovering.hold());
         self.namespace.shards(|shard| {
             let deadline = shard.now() + timeout;
@@ -275,10 +276,10 @@ impl Operator {
                 locked.acks.insert((id, ack), (slot.clone(), part.sockets));
                 expected += part.sockets;
             }
-            locked.set_aside(&mut dropped);
+            locked.set_aside(&mut aside);
         });
         drop(held);
-        drop(dropped);
+        drop(aside);
         slot.expect(expected);
         let namespace = self.namespace.clone();
         // The machines keep a broadcast's ids until its deadline, which it always has.

@@ -10,6 +10,7 @@ use sio_proto::hub::{NamespaceId, Offset};
 use sio_proto::server::{Kept, RecoveryRequest};
 
 use crate::server::data::DataCell;
+use crate::server::room_events::Aside;
 use crate::server::shard::State;
 use crate::server::socket::SocketInner;
 use crate::server::{Shared, Socket};
@@ -135,7 +136,7 @@ pub(crate) fn begin(socket: Socket, wanted: Option<&RecoveryRequest>) -> Socket 
     if let Some(request) = wanted {
         let namespace = socket.namespace();
         // Before the lock, so that it goes after it.
-        let mut dropped = Vec::new();
+        let mut aside = Aside::default();
         let moving = recovering.moving.write().unwrap_or_else(PoisonError::into_inner);
         let mut session = None;
         namespace.shards(|shard| {
@@ -143,7 +144,7 @@ pub(crate) fn begin(socket: Socket, wanted: Option<&RecoveryRequest>) -> Socket 
                 let now = shard.now();
                 let mut locked = shard.lock();
                 session = locked.machine.release(namespace.id(), request, now);
-                locked.set_aside(&mut dropped);
+                locked.set_aside(&mut aside);
             }
         });
         if let Some(session) = session {
@@ -152,7 +153,7 @@ pub(crate) fn begin(socket: Socket, wanted: Option<&RecoveryRequest>) -> Socket 
             id = locked.machine.resume(key, session).is_ok().then_some(old);
             let kept = locked.machine.kept(key).and_then(|Kept(kept)| kept.downcast_ref::<Legacy>());
             data = kept.map(|legacy| legacy.data.clone().into()).unwrap_or_default();
-            locked.set_aside(&mut dropped);
+            locked.set_aside(&mut aside);
         }
         drop(moving);
     }

@@ -12,7 +12,7 @@ use std::task::Waker;
 
 use sio_proto::engine::ChannelId;
 use sio_proto::hub::{NamespaceId, SocketKey};
-use sio_proto::server::{self as proto, ConnId, Kept, Ready};
+use sio_proto::server::{self as proto, ConnId, Ready};
 use sio_proto::{Instant, Seed};
 use slotmap::SecondaryMap;
 
@@ -20,6 +20,7 @@ use crate::server::acks::Slot;
 use crate::server::dispatch::Dispatcher;
 use crate::server::front::Permit;
 use crate::server::host::Host;
+use crate::server::room_events::{Aside, RoomEvents};
 use crate::server::socket::SocketInner;
 use crate::server::{Link, Shared};
 
@@ -37,6 +38,8 @@ pub(crate) struct State {
     pub(crate) sockets: HashMap<SocketKey, Arc<SocketInner>>,
     /// Acknowledgements that are awaited, and from how many sockets of this shard.
     pub(crate) acks: HashMap<(NamespaceId, u64), (Arc<Slot>, usize)>,
+    /// The namespaces whose rooms are watched.
+    pub(crate) rooms: HashMap<NamespaceId, Arc<RoomEvents>>,
     /// Who waits for the shard to become quiet.
     pub(crate) quiet: Vec<Waker>,
     timer: Timer,
@@ -100,6 +103,19 @@ impl State {
         self.retire(conn);
     }
 
+    /// What sessions kept that are over has destructors of users, and what happened to rooms is told to functions of users. They may do
+    /// whatever they like, so both wait until nothing is locked.
+    fn set_aside(&mut self, aside: &mut Aside) {
+        aside.dropped.append(&mut self.machine.take_dropped());
+        for change in self.machine.take_room_changes() {
+            let Some(rooms) = self.rooms.get(&change.namespace) else { continue };
+            rooms.push(change);
+            if !aside.rooms.iter().any(|listed| Arc::ptr_eq(listed, rooms)) {
+                aside.rooms.push(rooms.clone());
+            }
+        }
+    }
+
     /// Forgets a connection that the machine has forgotten.
     pub(crate) fn retire(&mut self, conn: ConnId) {
         if self.machine.transport(conn).is_none() {
@@ -129,6 +145,7 @@ impl Shard {
                 conns: SecondaryMap::new(),
                 sockets: HashMap::new(),
                 acks: HashMap::new(),
+                rooms: HashMap::new(),
                 quiet: Vec::new(),
                 timer: Timer::default(),
             }),
@@ -193,10 +210,9 @@ impl Locked<'_> {
         self.mine = Some(conn);
     }
 
-    /// Sets aside what sessions kept that are over, for a caller who holds other locks: its destructors are code of users, who may
-    /// do whatever they like, so it is dropped when nothing is locked.
-    pub(crate) fn set_aside(&mut self, dropped: &mut Vec<Kept>) {
-        dropped.append(&mut self.machine.take_dropped());
+    /// Sets aside what is to be done when nothing is locked, for a caller who holds other locks.
+    pub(super) fn set_aside(&mut self, aside: &mut Aside) {
+        State::set_aside(self, aside);
     }
 
     /// Makes the caller the one who runs the handlers of `conn`, if there is something to run and nobody else does it.
@@ -285,10 +301,10 @@ impl Drop for Locked<'_> {
         if !state.quiet.is_empty() && state.machine.is_quiet() {
             wakers.append(&mut state.quiet);
         }
-        // Sessions that are over may have kept something of the driver's.
-        let dropped = state.machine.take_dropped();
+        let mut aside = Aside::default();
+        state.set_aside(&mut aside);
         drop(guard);
-        drop(dropped);
+        drop(aside);
         wakers.drain(..).for_each(Waker::wake);
         WAKERS.set(wakers);
         if start_timer {

@@ -343,7 +343,8 @@ impl Socket {
         room.each_room(|room| locked.machine.leave(self.0.key, &room));
     }
 
-    /// The rooms that the client is in; the first is the one named by its id. In a disconnect handler: those it was in.
+    /// The rooms that the client is in; the first is the one named by its id, as soon as the client is connected: not yet in a middleware.
+    /// In a disconnect handler: those it was in.
     #[must_use]
     pub fn rooms(&self) -> Vec<Room> {
         match self.0.left.get() {

@@ -338,7 +338,11 @@ impl World {
     fn accept(&mut self, who: u8) {
         let Some(key) = self.asking(who) else { return };
         match self.server.accept(key, self.now) {
-            Ok(()) => self.socket(key).connected = true,
+            Ok(()) => {
+                let socket = self.socket(key);
+                socket.connected = true;
+                socket.rooms.insert(socket.id.clone());
+            }
             Err(error) => assert_eq!(error, UsageError::Gone),
         }
         self.decided(key);
@@ -612,7 +616,7 @@ impl World {
         match event {
             Event::Connect { socket, id, namespace, .. } => {
                 let id = id.to_string();
-                let rooms = BTreeSet::from([id.clone()]);
+                let rooms = BTreeSet::new();
                 let new = Socket { conn, id, namespace, connected: false, rooms, acks: BTreeMap::new() };
                 assert!(self.sockets.insert(socket, new).is_none(), "a key is used twice");
             }

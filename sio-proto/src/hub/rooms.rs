@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use slotmap::{SlotMap, new_key_type};
 
+use super::changes::{RoomChange, RoomEvent};
 use crate::{SocketId, Str};
 
 /// The name of a room.
@@ -120,6 +121,8 @@ struct Namespace {
     /// How many sockets there are, with those that are not connected yet.
     present: usize,
     rooms: BTreeMap<Room, RoomKey>,
+    /// Whether changes of rooms are kept for the owner.
+    watched: bool,
 }
 
 #[derive(Debug)]
@@ -130,7 +133,7 @@ struct Members {
 
 /// Sockets and rooms of all namespaces of one server, or of one shard of it.
 ///
-/// A room exists while someone is in it. Each socket is in a room named by its id. `H` is whatever the owner needs to reach
+/// A room exists while someone is in it. Each connected socket is in a room named by its id. `H` is whatever the owner needs to reach
 /// a socket; selections give it directly, without a look-up per recipient. The order of a selection depends on the order of
 /// joins only, never on hashes.
 #[derive(Debug)]
@@ -143,6 +146,8 @@ pub struct Hub<H> {
     names: BTreeMap<Str, NamespaceId>,
     sockets: SlotMap<SocketKey, HubSocket<H>>,
     rooms: SlotMap<RoomKey, Members>,
+    /// What happened to rooms of watched namespaces since the owner last asked.
+    changes: Vec<RoomChange>,
     mark: u64,
 }
 
@@ -155,6 +160,7 @@ impl<H> Default for Hub<H> {
             names: BTreeMap::new(),
             sockets: SlotMap::with_key(),
             rooms: SlotMap::with_key(),
+            changes: Vec::new(),
             mark: 0,
         }
     }
@@ -216,14 +222,30 @@ impl<H> Hub<H> {
         self.namespaces.get(&namespace).map_or(&self.nameless, |namespace| &namespace.name)
     }
 
-    /// Adds a socket that is not connected yet, in the room of its id. In a namespace that was removed it can do nothing.
+    /// From now on [`take_changes`](Self::take_changes) gives what happens to rooms of this namespace. Default: nobody asks, and
+    /// nothing is done for it. Says whether there is such a namespace.
+    pub fn watch(&mut self, namespace: NamespaceId) -> bool {
+        self.namespaces.get_mut(&namespace).map(|namespace| namespace.watched = true).is_some()
+    }
+
+    /// Whether [`take_changes`](Self::take_changes) would give something.
+    #[must_use]
+    pub fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    /// What happened to rooms of namespaces that are [watched](Self::watch), in order. It is kept until it is taken.
+    pub fn take_changes(&mut self) -> Vec<RoomChange> {
+        core::mem::take(&mut self.changes)
+    }
+
+    /// Adds a socket that is not connected yet. In a namespace that was removed it can do nothing.
     pub fn insert(&mut self, namespace: NamespaceId, id: SocketId, handle: H) -> SocketKey {
         let socket = HubSocket { handle, id, namespace, connected: false, rooms: Vec::new(), mark: 0 };
         let key = self.sockets.insert(socket);
         if let Some(namespace) = self.namespaces.get_mut(&namespace) {
             namespace.present += 1;
         }
-        self.join(key, id.as_str());
         key
     }
 
@@ -256,25 +278,30 @@ impl<H> Hub<H> {
     /// Gives a socket that is not connected yet the id and the rooms of one that is gone. Those it has joined meanwhile it keeps.
     pub fn adopt(&mut self, key: SocketKey, id: SocketId, rooms: &[Room]) {
         let Some(socket) = self.sockets.get_mut(key).filter(|socket| !socket.connected) else { return };
-        let old = core::mem::replace(&mut socket.id, id);
-        self.leave(key, old.as_str());
-        // The room of its id stays the first.
-        let joined: Vec<Room> = self.rooms(key).cloned().collect();
-        for room in &joined {
-            self.leave(key, room);
-        }
-        self.join(key, id.as_str());
-        for room in rooms.iter().chain(&joined) {
+        socket.id = id;
+        self.join_own(key);
+        for room in rooms {
             self.join(key, room);
         }
     }
 
-    /// From now on broadcasts reach the socket.
+    /// From now on broadcasts reach the socket, and it is in the room of its id.
     pub fn connect(&mut self, key: SocketKey) {
         if let Some(socket) = self.sockets.get_mut(key) {
             if let Some(namespace) = self.namespaces.get_mut(&socket.namespace) {
                 socket.connected = true;
                 namespace.sockets.insert(key);
+            }
+        }
+        self.join_own(key);
+    }
+
+    /// Puts a socket into the room of its id. It is the first of its rooms.
+    fn join_own(&mut self, key: SocketKey) {
+        let Some(id) = self.sockets.get(key).map(|socket| socket.id) else { return };
+        if self.join(key, id.as_str()) {
+            if let Some(socket) = self.sockets.get_mut(key) {
+                socket.rooms.rotate_right(1);
             }
         }
     }
@@ -286,7 +313,7 @@ impl<H> Hub<H> {
         let names =
             rooms.iter().filter_map(|room| self.rooms.get(*room)).map(|room| room.name.clone()).collect();
         for room in rooms {
-            self.leave_room(socket.namespace, room, key);
+            self.leave_room((socket.namespace, socket.id), room, key);
         }
         if let Some(namespace) = self.namespaces.get_mut(&socket.namespace) {
             namespace.sockets.remove(&key);
@@ -305,18 +332,28 @@ impl<H> Hub<H> {
     pub fn join(&mut self, key: SocketKey, room: &str) -> bool {
         let Some(socket) = self.sockets.get_mut(key) else { return false };
         let Some(namespace) = self.namespaces.get_mut(&socket.namespace) else { return false };
+        let (id, of, watched) = (socket.id, socket.namespace, namespace.watched);
+        let changes = &mut self.changes;
+        let mut tell = |room: &Room, event| {
+            if watched {
+                changes.push(RoomChange { namespace: of, room: room.clone(), event });
+            }
+        };
         let room = match namespace.rooms.get(room) {
             Some(room) => *room,
             None => {
                 let name = Room::from(room);
+                tell(&name, RoomEvent::Create);
                 let key = self.rooms.insert(Members { name: name.clone(), sockets: BTreeSet::new() });
                 namespace.rooms.insert(name, key);
                 key
             }
         };
-        let joined = self.rooms[room].sockets.insert(key);
+        let members = &mut self.rooms[room];
+        let joined = members.sockets.insert(key);
         if joined {
             socket.rooms.push(room);
+            tell(&members.name, RoomEvent::Join(id));
         }
         joined
     }
@@ -324,27 +361,36 @@ impl<H> Hub<H> {
     /// Takes a socket out of a room. Says whether it was there (B116).
     pub fn leave(&mut self, key: SocketKey, room: &str) -> bool {
         let Some(socket) = self.sockets.get_mut(key) else { return false };
-        let namespace = socket.namespace;
+        let (namespace, id) = (socket.namespace, socket.id);
         let known = self.namespaces.get(&namespace).and_then(|namespace| namespace.rooms.get(room));
         let Some(&room) = known else { return false };
         let Some(at) = socket.rooms.iter().position(|joined| *joined == room) else { return false };
         socket.rooms.remove(at);
-        self.leave_room(namespace, room, key);
+        self.leave_room((namespace, id), room, key);
         true
     }
 
-    fn leave_room(&mut self, namespace: NamespaceId, room: RoomKey, key: SocketKey) {
-        let Some(members) = self.rooms.get_mut(room) else { return };
+    fn leave_room(&mut self, (of, id): (NamespaceId, SocketId), room: RoomKey, key: SocketKey) {
+        let (Some(members), Some(namespace)) = (self.rooms.get_mut(room), self.namespaces.get_mut(&of))
+        else {
+            return;
+        };
         members.sockets.remove(&key);
+        if namespace.watched {
+            let (room, event) = (members.name.clone(), RoomEvent::Leave(id));
+            self.changes.push(RoomChange { namespace: of, room, event });
+        }
         if members.sockets.is_empty() {
-            let namespace = self.namespaces.get_mut(&namespace);
-            if let (Some(members), Some(namespace)) = (self.rooms.remove(room), namespace) {
-                namespace.rooms.remove(&members.name);
-            }
+            namespace.rooms.remove(&members.name);
+            let gone = self.rooms.remove(room).filter(|_| namespace.watched);
+            self.changes.extend(gone.map(|gone| {
+                let (room, event) = (gone.name, RoomEvent::Delete);
+                RoomChange { namespace: of, room, event }
+            }));
         }
     }
 
-    /// The rooms that a socket is in, in the order in which it joined them.
+    /// The rooms that a socket is in, in the order in which it joined them; the room of its id is the first.
     pub fn rooms(&self, key: SocketKey) -> impl Iterator<Item = &Room> + '_ {
         let rooms = self.sockets.get(key).map_or(&[][..], |socket| &socket.rooms);
         rooms.iter().filter_map(|room| self.rooms.get(*room)).map(|room| &room.name)

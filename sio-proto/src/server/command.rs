@@ -23,7 +23,9 @@ impl Server {
         // Clients of Socket.IO 2 know of no recovery.
         let knows = self.dialect(id).is_some_and(|dialect| dialect.revision == Revision::V4);
         let welcome = self.recovery.as_mut().filter(|_| knows).map(|recovery| {
-            let rooms: Vec<Room> = self.hub.rooms(key).cloned().collect();
+            // It is about to be in the room of its id.
+            let own = core::iter::once(Room::from(public.as_str()));
+            let rooms: Vec<Room> = own.chain(self.hub.rooms(key).cloned()).collect();
             recovery.welcome(key, (namespace, public, &rooms), &mut self.random, now)
         });
         let conn = self.conns.get_mut(id).ok_or(UsageError::Gone)?;
@@ -193,6 +195,12 @@ impl Server {
         if let (Some(recovery), Some(socket)) = (&mut self.recovery, self.hub.get(key)) {
             recovery.moved(key, socket.namespace(), room, joined);
         }
+    }
+
+    /// From now on [`take_room_changes`](Self::take_room_changes) gives what happens to rooms of this namespace. Default: nobody asks.
+    /// Says whether there is such a namespace.
+    pub fn watch_rooms(&mut self, namespace: NamespaceId) -> bool {
+        self.hub.watch(namespace)
     }
 
     /// The rooms that a socket is in.

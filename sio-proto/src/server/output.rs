@@ -1,9 +1,11 @@
 //! What the owner takes away: packets, events, and the next deadline.
 
+use alloc::vec::Vec;
+
 use super::{ConnId, Event, Ready, Server};
 use crate::Instant;
 use crate::engine::{ChannelId, Transmit};
-use crate::hub::SocketKey;
+use crate::hub::{RoomChange, SocketKey};
 use crate::time::earliest;
 
 impl Server {
@@ -20,11 +22,17 @@ impl Server {
     }
 
     /// Whether `poll_ready` would give something, or [`poll_timeout`](Self::poll_timeout) has become earlier since `poll_ready` last
-    /// gave `None`, or [`take_dropped`](Self::take_dropped) has something. A cheap way to see that nobody needs to be told anything.
+    /// gave `None`, or [`take_dropped`](Self::take_dropped) or
+    /// [`take_room_changes`](Self::take_room_changes) has something. A cheap way to see that nobody needs to be told anything.
     #[must_use]
     pub fn has_news(&self) -> bool {
         let recovery = self.recovery.as_ref().is_some_and(|recovery| recovery.is_earlier());
-        !self.ready.is_empty() || self.timers.is_earlier() || recovery
+        !self.ready.is_empty() || self.timers.is_earlier() || recovery || self.hub.has_changes()
+    }
+
+    /// What happened to rooms of namespaces of which [`watch_rooms`](Self::watch_rooms) was told, in order. It is kept until it is taken.
+    pub fn take_room_changes(&mut self) -> Vec<RoomChange> {
+        self.hub.take_changes()
     }
 
     /// What to do next on a channel. Call it until it gives `None`; what is left is not announced again.

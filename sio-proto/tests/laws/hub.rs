@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use sio_proto::SocketId;
-use sio_proto::hub::{Hub, NamespaceId, Scope, SocketKey};
+use sio_proto::hub::{Hub, NamespaceId, RoomChange, RoomEvent, Scope, SocketKey};
 
 use crate::common::scope;
 
@@ -64,9 +64,27 @@ impl Model {
     }
 }
 
+/// The rooms as one knows them who was told of every change.
+fn replay(told: &mut BTreeMap<String, BTreeSet<SocketId>>, change: RoomChange) {
+    let members = told.get_mut(change.room.as_str());
+    match (change.event, members) {
+        (RoomEvent::Create, None) => assert!(told.insert(change.room.to_string(), BTreeSet::new()).is_none()),
+        (RoomEvent::Join(id), Some(members)) => assert!(members.insert(id)),
+        (RoomEvent::Leave(id), Some(members)) => assert!(members.remove(&id)),
+        (RoomEvent::Delete, Some(members)) => {
+            assert!(members.is_empty());
+            told.remove(change.room.as_str());
+        }
+        (event, members) => panic!("{event:?} of {:?}, in which {members:?} are", change.room),
+    }
+}
+
 fn run(ops: &[Op]) {
     let mut hub = Hub::new();
     let namespaces: [NamespaceId; 2] = [hub.add_namespace("/"), hub.add_namespace("chat")];
+    // The other one is not watched.
+    assert!(hub.watch(namespaces[1]));
+    let mut told = BTreeMap::new();
     let mut models = [Model::default(), Model::default()];
     // Gone sockets stay in the list: their keys must do nothing.
     let mut sockets: Vec<(SocketKey, SocketId, usize, bool)> = Vec::new();
@@ -77,13 +95,18 @@ fn run(ops: &[Op]) {
                 let id: SocketId = format!("AAECAwQFBgcICQoL{:04}", sockets.len()).parse().unwrap();
                 let key = hub.insert(namespaces[*namespace], id, sockets.len());
                 sockets.push((key, id, *namespace, true));
-                models[*namespace].rooms.insert(id.to_string(), BTreeSet::from([id]));
             }
             Op::Connect(at) => {
                 let Some((key, id, namespace, there)) = socket(at) else { continue };
                 hub.connect(key);
                 if there {
                     models[namespace].connected.insert(id);
+                    models[namespace].rooms.entry(id.to_string()).or_default().insert(id);
+                    assert_eq!(
+                        hub.rooms(key).next().unwrap().as_str(),
+                        id.as_str(),
+                        "its own room is the first"
+                    );
                 }
             }
             Op::Remove(at) => {
@@ -120,6 +143,13 @@ fn run(ops: &[Op]) {
                 assert_eq!(once, models[*namespace].select(&scope), "{scope:?}");
             }
         }
+        for change in hub.take_changes() {
+            assert_eq!(change.namespace, namespaces[1]);
+            replay(&mut told, change);
+        }
+        assert!(!hub.has_changes());
+        assert!(told.values().all(|members| !members.is_empty()), "a room exists while somebody is in it");
+        assert_eq!(told, models[1].rooms);
         for (namespace, model) in namespaces.iter().zip(&models) {
             let rooms: Vec<_> =
                 hub.all_rooms(*namespace).map(|(name, members)| (name.as_str(), members)).collect();

@@ -16,6 +16,7 @@ mod panics;
 mod parsers;
 mod pressure;
 mod recovery;
+mod room_events;
 mod rooms;
 mod sockets;
 mod upgrade;
@@ -40,6 +41,7 @@ pub(super) const CASES: &[&[Case]] = &[
     parsers::CASES,
     pressure::CASES,
     recovery::CASES,
+    room_events::CASES,
     rooms::CASES,
     sockets::CASES,
     upgrade::CASES,
