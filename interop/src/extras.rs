@@ -150,7 +150,7 @@ fn failures_and_traffic(extras: &Namespace) {
         })
         .on("greet", async |socket: Socket, Data(event): Data<String>| -> Result<&'static str, Error> {
             socket.emit(&event, &())?;
-            socket.namespace().emit(&format!("all-{event}"), &())?;
+            socket.namespace().emit(format!("all-{event}"), &())?;
             Ok("greeted")
         });
 }
