@@ -37,11 +37,16 @@ fn the_owner_decides_about_unknown_names() {
     assert_eq!(rig.server.accept(*socket, rig.now), Err(UsageError::UnknownNamespace));
     let nothing = rig.server.poll_event(ws.conn, &[*socket]);
     assert_eq!(nothing, None);
+    rig.server.join(*socket, "room");
     let namespace = rig.server.of("/dyn-1");
+    assert!(rig.server.watch_rooms(namespace));
     rig.server.assign(*socket, namespace).unwrap();
     assert_eq!(rig.server.assign(*socket, namespace), Err(UsageError::Gone));
-    assert_eq!(rig.server.rooms(*socket).count(), 1);
+    let rooms: Vec<_> = rig.server.rooms(*socket).cloned().collect();
+    assert_eq!(rooms, ["room"], "it brings its rooms along");
     rig.server.accept(*socket, rig.now).unwrap();
+    assert_eq!(rig.server.rooms(*socket).count(), 2, "that of its own id is new");
+    assert_eq!(rig.server.take_room_changes().len(), 4, "both rooms, made and joined");
     assert!(rig.frames(ws)[0].starts_with("40/dyn-1,{"));
     assert_eq!(rig.told(ws.conn), [r#"["early"]"#]);
     assert_eq!(rig.server.sockets(namespace, &Scope::all()), [*socket]);
