@@ -14,5 +14,7 @@ pub mod sans_io {}
 pub mod deployment {}
 #[doc = include_str!("delivery.md")]
 pub mod delivery {}
+#[doc = include_str!("metrics.md")]
+pub mod metrics {}
 #[doc = include_str!("security.md")]
 pub mod security {}

@@ -28,6 +28,8 @@ pub struct ServerBuilder<S = Server> {
     seed: Option<[u8; 32]>,
     state: States,
     limits: Limits,
+    #[cfg(feature = "metrics")]
+    metrics_interval: Option<Duration>,
     server: PhantomData<fn() -> S>,
 }
 
@@ -50,6 +52,8 @@ impl<S: From<Server>> ServerBuilder<S> {
             seed: None,
             state: States::default(),
             limits: Limits::default(),
+            #[cfg(feature = "metrics")]
+            metrics_interval: None,
             server: PhantomData,
         }
     }
@@ -267,6 +271,16 @@ impl<S: From<Server>> ServerBuilder<S> {
         self
     }
 
+    /// How often the recorder of the `metrics` crate is told what has changed, from the first connection on. Default: 5 s. `Duration::ZERO`:
+    /// only by [`record_metrics`](crate::Server::record_metrics). The recorder must be installed before [`build`](Self::build). With the feature
+    /// `metrics`.
+    #[cfg(feature = "metrics")]
+    #[must_use]
+    pub fn metrics_interval(mut self, interval: Duration) -> Self {
+        self.metrics_interval = Some(interval);
+        self
+    }
+
     /// The server.
     ///
     /// # Panics
@@ -274,6 +288,8 @@ impl<S: From<Server>> ServerBuilder<S> {
     #[must_use]
     pub fn build(self) -> S {
         assert!((1..=256).contains(&self.shards), "a server has 1 to 256 shards");
+        #[cfg(feature = "metrics")]
+        let metrics_interval = self.metrics_interval;
         let Self { host, engine, front, config, shards, seed, state, limits, .. } = self;
         let mut config = config;
         config.engine = Arc::new(engine);
@@ -295,7 +311,13 @@ impl<S: From<Server>> ServerBuilder<S> {
                 Shard::new(config, Seed(seed), host.clone(), shared.clone())
             };
             let shards = (0..shards).map(shard).collect();
-            Shared::new(Arc::new(config.clone()), state, front, shards, epoch, limits)
+            #[cfg_attr(not(feature = "metrics"), expect(unused_mut))]
+            let mut shared = Shared::new(Arc::new(config.clone()), state, front, shards, epoch, limits);
+            #[cfg(feature = "metrics")]
+            if let Some(interval) = metrics_interval {
+                shared.metrics.set_interval(interval);
+            }
+            shared
         });
         let server = Server::from_shared(shared);
         let _ = server.of("/");

@@ -2,6 +2,7 @@
 
 mod acks;
 mod close;
+mod conn;
 mod connect;
 mod crowd;
 mod dynamic;
@@ -24,6 +25,7 @@ use crate::api::Case;
 pub(super) const CASES: &[&[Case]] = &[
     acks::CASES,
     close::CASES,
+    conn::CASES,
     connect::CASES,
     crowd::CASES,
     dynamic::CASES,
