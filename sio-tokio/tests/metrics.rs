@@ -7,7 +7,7 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use sio_tokio::{Client, Server, Transport};
 use tokio::net::TcpListener;
 
-/// By name and labels: counters as what was added since the last look.
+/// By name and labels: what was added since the last look.
 fn look(snapshotter: &Snapshotter) -> BTreeMap<String, f64> {
     let mut seen = BTreeMap::new();
     for (key, unit, description, value) in snapshotter.snapshot().into_vec() {
@@ -51,7 +51,9 @@ async fn what_happens_is_told() {
         .unwrap();
     assert_eq!(client.emit_with_ack::<u32, _>("now", &()).await, Ok(1));
     assert_eq!(client.emit_with_ack::<u32, _>("later", &()).await, Ok(2));
-    assert_eq!(look(&snapshotter)["sio_sockets{}"], 0.0, "not by itself");
+    let seen = look(&snapshotter);
+    assert_eq!(seen["sio_handler_duration_seconds{}"], 2.0);
+    assert_eq!(seen["sio_sockets{}"], 0.0, "not by itself");
     io.record_metrics();
     let seen = look(&snapshotter);
     assert_eq!(seen["sio_connections{transport=websocket}"], 1.0);
@@ -61,23 +63,20 @@ async fn what_happens_is_told() {
     assert_eq!(seen["sio_packets_received_total{transport=websocket}"], 3.0);
     assert_eq!(seen["sio_packets_sent_total{transport=websocket}"], 4.0, "with the handshake");
     assert!(seen["sio_bytes_received_total{transport=websocket}"] > 20.0);
-    assert_eq!(seen["sio_handler_duration_seconds{}"], 2.0);
     io.record_metrics();
     assert_eq!(look(&snapshotter)["sio_packets_received_total{transport=websocket}"], 0.0, "once");
     // A second server adds to what the first one told, and takes it along.
     let other = metrics::with_local_recorder(&recorder, build);
     let second = Client::builder(serve(&other).await).reconnection(false).connect().await.unwrap();
     other.record_metrics();
-    assert_eq!(look(&snapshotter)["sio_sockets{}"], 2.0);
+    assert_eq!(look(&snapshotter)["sio_sockets{}"], 1.0);
     drop(second);
     client.close().await;
     io.close().await;
     io.record_metrics();
     let seen = look(&snapshotter);
-    assert_eq!(
-        seen["sio_connections{transport=websocket}"] + seen["sio_connections{transport=polling}"],
-        1.0
-    );
+    assert_eq!(seen["sio_connections{transport=websocket}"], -1.0);
+    assert_eq!(seen["sio_sockets{}"], -1.0);
     let closed = |reason: &str| seen[&format!("sio_connections_closed_total{{reason={reason}}}")];
     assert_eq!(closed("transport close") + closed("forced close"), 1.0);
     let refused = Client::builder(url).reconnection(false).connect().await;
@@ -99,5 +98,5 @@ async fn the_recorder_is_told_by_itself() {
     };
     tokio::time::timeout(Duration::from_secs(20), wait(1.0)).await.expect("told");
     client.close().await;
-    tokio::time::timeout(Duration::from_secs(20), wait(0.0)).await.expect("told, also when nobody is there");
+    tokio::time::timeout(Duration::from_secs(20), wait(-1.0)).await.expect("told, also when nobody is there");
 }
