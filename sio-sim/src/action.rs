@@ -342,7 +342,7 @@ impl World {
         let (model, sockets) = (self.shared.model(), self.shared.sockets());
         let in_one = |rooms: &BTreeSet<String>, of: &[&str]| of.iter().any(|room| rooms.contains(*room));
         let alive = model.alive(selection.namespace);
-        let connected = alive.filter(|(sid, _)| sockets.get(*sid).is_some_and(Socket::connected));
+        let connected = alive.filter(|(sid, _)| sockets.get(*sid).is_some_and(Socket::is_connected));
         connected
             .filter(|(sid, session)| {
                 (selection.to.is_empty() || in_one(&session.rooms, &selection.to))

@@ -234,7 +234,7 @@ impl World {
                 namespace.sockets().iter().map(|socket| socket.id().as_str().to_owned()).collect();
             there.sort();
             let alive =
-                model.alive(index).filter(|(sid, _)| sockets.get(*sid).is_some_and(Socket::connected));
+                model.alive(index).filter(|(sid, _)| sockets.get(*sid).is_some_and(Socket::is_connected));
             let expected: Vec<String> = alive.map(|(sid, _)| sid.clone()).collect();
             if there != expected || namespace.len() != expected.len() {
                 return Err(format!("in {name} are {there:?}, and should be {expected:?}"));

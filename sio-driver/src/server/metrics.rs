@@ -18,6 +18,9 @@ use crate::server::{Server, Shared};
 /// The values of the label `code`: the codes of refusals.
 const CODES: [&str; 7] = ["0", "1", "2", "3", "4", "5", "none"];
 
+/// Where among the counts a metric is found.
+type Of<Counts, Count> = fn(&Counts) -> Count;
+
 /// The handles. The recorder must be there when they are made.
 pub(crate) struct Metrics {
     /// What the recorder knows.
@@ -27,8 +30,8 @@ pub(crate) struct Metrics {
     transports: [PerTransport; 2],
     closed: Vec<Counter>,
     refused: Vec<Counter>,
-    counters: Vec<(Counter, fn(&Stats) -> u64)>,
-    gauges: Vec<(Gauge, fn(&Stats) -> usize)>,
+    counters: Vec<(Counter, Of<Stats, u64>)>,
+    gauges: Vec<(Gauge, Of<Stats, usize>)>,
     handler: Histogram,
 }
 
@@ -36,7 +39,7 @@ struct PerTransport {
     transport: Transport,
     connections: Gauge,
     opened: Counter,
-    traffic: [(Counter, fn(&Traffic) -> u64); 4],
+    traffic: [(Counter, Of<Traffic, u64>); 4],
 }
 
 fn counter(name: &'static str, unit: Unit, description: &'static str) -> Counter {
@@ -108,7 +111,7 @@ impl Default for Metrics {
             Unit::Seconds,
             "From the call of an event's handlers to their end, with middlewares and waiting"
         );
-        let counters: [(&str, &str, fn(&Stats) -> u64); 9] = [
+        let counters: [(&str, &str, Of<Stats, u64>); 9] = [
             ("sio_upgrades_begun_total", "WebSockets that came to take a session over", |s| s.upgrades_begun),
             ("sio_upgrades_total", "Sessions that have moved to WebSocket", |s| s.upgrades),
             ("sio_upgrades_failed_total", "WebSockets that did not take their session over", |s| {
@@ -123,7 +126,7 @@ impl Default for Metrics {
             ("sio_outbox_full_total", "Packets that a full outbox did not take", |s| s.outbox_full),
             ("sio_read_pauses_total", "How often reading from a client was stopped", |s| s.read_pauses),
         ];
-        let gauges: [(&str, Unit, &str, fn(&Stats) -> usize); 3] = [
+        let gauges: [(&str, Unit, &str, Of<Stats, usize>); 3] = [
             ("sio_sockets", Unit::Count, "Clients in namespaces", |s| s.sockets),
             ("sio_outbox_bytes", Unit::Bytes, "Bytes that wait to be sent", |s| s.outbox_bytes),
             ("sio_inbox_events", Unit::Count, "Events that wait for handlers", |s| s.inbox_events),
