@@ -93,8 +93,10 @@ fn polling_counts_payloads() {
     let posted = counts(facts(&rig, peer.conn).traffic);
     assert_eq!([posted[0] - joined[0], posted[1] - joined[1]], [3, 7 + 1 + 7 + 1 + 1]);
     rig.emit(socket, "c").unwrap();
+    rig.emit(socket, "d").unwrap();
     let body = rig.poll(peer);
     let polled = counts(facts(&rig, peer.conn).traffic);
+    assert!(body.contains('\u{1e}'), "{body:?}");
     let packets = body.split('\u{1e}').count() as u64;
     assert_eq!([polled[2] - posted[2], polled[3] - posted[3]], [packets, body.len() as u64]);
     assert_eq!(counts(rig.server.stats().polling.traffic), polled);
