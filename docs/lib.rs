@@ -18,5 +18,7 @@ pub mod deployment {}
 pub mod cluster {}
 #[doc = include_str!("delivery.md")]
 pub mod delivery {}
+#[doc = include_str!("metrics.md")]
+pub mod metrics {}
 #[doc = include_str!("security.md")]
 pub mod security {}

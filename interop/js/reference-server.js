@@ -39,6 +39,7 @@ class Recorder {
   watch(socket) {
     const record = this.of(socket.id);
     record.connected = true;
+    socket.conn.once("upgrade", (transport) => (record.upgraded = transport.name));
     socket.onAny((event) => record.any.push(String(event)));
     socket.on("disconnect", (reason) => {
       record.connected = false;
@@ -148,6 +149,10 @@ function application(io) {
     socket.on("observed", (id, ack) => {
       const { connected, any, reason } = recorder.of(id);
       ack({ connected, any, reason });
+    });
+    socket.on("conn", (ack) => {
+      const { upgraded = null } = recorder.of(socket.id);
+      ack({ transport: socket.conn.transport.name, protocol: socket.conn.protocol, upgraded });
     });
     socket.on("counts", (ack) => ack(recorder.counts()));
   });

@@ -25,6 +25,7 @@
 //! | | `big` | n | a string of n `x` |
 //! | | `bye`, `bye-all` | none | none: leaves the namespace, the connection |
 //! | | `observed` | socket id | `{connected, any, reason}`: what the server saw of that socket, in any namespace |
+//! | | `conn` | none | `{transport, protocol, upgraded}` of the client's connection: names and a number; `upgraded` is what it moved to |
 //! | | `counts` | none | `{seen, connected}` sockets |
 //! | `/news` | (connect) | | joins the room `news`; the event `welcome` with the socket id |
 //! | | `publish` | value | `"sent"`; the event `published` to the room `news` |
@@ -157,6 +158,11 @@ fn server(config: &Config) -> Server {
         .on("observed", async |State(recorder): State<Recorder>, Data(id): Data<String>| {
             recorder.observed(&id)
         })
+        .on("conn", async |socket: Socket, State(recorder): State<Recorder>| {
+            let conn = socket.conn();
+            let upgraded = recorder.lock().get(socket.id().as_str()).and_then(|record| record.upgraded);
+            json!({ "transport": conn.transport().name(), "protocol": conn.protocol(), "upgraded": upgraded })
+        })
         .on("counts", async |State(recorder): State<Recorder>| recorder.counts());
 
     let news = io.of("/news");
@@ -230,6 +236,9 @@ struct Record {
     connected: bool,
     any: Vec<String>,
     reason: Option<String>,
+    /// What the connection has moved to.
+    #[serde(skip)]
+    upgraded: Option<&'static str>,
 }
 
 impl Recorder {
@@ -256,6 +265,10 @@ fn record(namespace: &Namespace) {
     namespace
         .on_connect(async |socket: Socket, State(recorder): State<Recorder>| {
             recorder.change(&socket, |record| record.connected = true);
+            let (conn, id) = (socket.conn(), socket.id().to_string());
+            conn.on_upgrade(move |transport| {
+                recorder.lock().entry(id).or_default().upgraded = Some(transport.name());
+            });
         })
         .on_any(async |socket: Socket, State(recorder): State<Recorder>, event: Event| {
             recorder.change(&socket, |record| record.any.push(event.to_string()));

@@ -213,7 +213,7 @@ pub fn run_test_file(kind: Kind, profile: Profile, topic: &str) {
 macro_rules! node_client_tests {
     ($kind:expr) => {
         $crate::node_client_tests! {
-            $kind, Default: events binary acks namespaces dynamic rooms disconnect transports reconnect many
+            $kind, Default: events conn binary acks namespaces dynamic rooms disconnect transports reconnect many
         }
         $crate::node_client_tests! {
             $kind, Default: extras_events extras_rooms extras_leaving extras_volume

@@ -114,6 +114,7 @@ const FEATURES: &[(&str, &[&str])] = &[
     ("Server: the end", &["server::close"]),
     ("Server: nothing that waits is forgotten", &["server::wake"]),
     ("Server: many clients, and what is left of them", &["server::crowd"]),
+    ("Server: facts of a connection, counts", &["server::conn"]),
     ("Server: `tracing` events", &["server::log"]),
     ("Client: connecting, namespaces, `auth`", &["client::hello", "client::connect"]),
     ("Client: `emit`, acknowledgements, the buffer, `retries`", &["client::emit"]),

@@ -31,6 +31,8 @@ pub struct ServerBuilder<S = Server> {
     state: States,
     limits: Limits,
     cluster: Cluster,
+    #[cfg(feature = "metrics")]
+    metrics_interval: Option<Duration>,
     server: PhantomData<fn() -> S>,
 }
 
@@ -54,6 +56,8 @@ impl<S: From<Server>> ServerBuilder<S> {
             state: States::default(),
             limits: Limits::default(),
             cluster: Cluster::default(),
+            #[cfg(feature = "metrics")]
+            metrics_interval: None,
             server: PhantomData,
         }
     }
@@ -304,6 +308,16 @@ impl<S: From<Server>> ServerBuilder<S> {
         self
     }
 
+    /// How often the recorder of the `metrics` crate is told what has changed, from the first connection on. Default: 5 s. `Duration::ZERO`:
+    /// only by [`record_metrics`](crate::Server::record_metrics). The recorder must be installed before [`build`](Self::build). With the feature
+    /// `metrics`.
+    #[cfg(feature = "metrics")]
+    #[must_use]
+    pub fn metrics_interval(mut self, interval: Duration) -> Self {
+        self.metrics_interval = Some(interval);
+        self
+    }
+
     /// The server.
     ///
     /// # Panics
@@ -311,6 +325,8 @@ impl<S: From<Server>> ServerBuilder<S> {
     #[must_use]
     pub fn build(self) -> S {
         assert!((1..=256).contains(&self.shards), "a server has 1 to 256 shards");
+        #[cfg(feature = "metrics")]
+        let metrics_interval = self.metrics_interval;
         let Self { host, engine, front, config, shards, seed, state, limits, mut cluster, .. } = self;
         cluster.seed = seed;
         let mut config = config;
@@ -330,7 +346,14 @@ impl<S: From<Server>> ServerBuilder<S> {
                 Shard::new(config, Seed(seed), host.clone(), shared.clone())
             };
             let shards = (0..shards).map(shard).collect();
-            Shared::new(Arc::new(config.clone()), Arc::new(state), front, shards, epoch, limits, cluster)
+            #[cfg_attr(not(feature = "metrics"), expect(unused_mut))]
+            let mut shared =
+                Shared::new(Arc::new(config.clone()), Arc::new(state), front, shards, epoch, limits, cluster);
+            #[cfg(feature = "metrics")]
+            if let Some(interval) = metrics_interval {
+                shared.metrics.set_interval(interval);
+            }
+            shared
         });
         let server = Server::from_shared(shared);
         let _ = server.of("/");

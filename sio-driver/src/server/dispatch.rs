@@ -14,6 +14,8 @@ use sio_proto::socket::{AckError, ConnectError, DisconnectReason, Payload};
 use crate::handlers::{self, Context, Lanes, What, find, report};
 use crate::runtime::BoxFuture;
 use crate::server::dynamic::Unknown;
+#[cfg(feature = "metrics")]
+use crate::server::metrics;
 use crate::server::recovery;
 use crate::server::shard::{Shard, State};
 use crate::server::{Link, Socket};
@@ -231,6 +233,12 @@ impl handlers::Job for Job {
             Work::Connect(wanted) => Some(Box::pin(connect(recovery::begin(socket, wanted.as_deref())))),
             // What a client sent that was then refused.
             Work::Event { .. } if !socket.0.accepted.load(Ordering::Acquire) => None,
+            #[cfg(feature = "metrics")]
+            Work::Event { payload, ack } => {
+                let (server, shard) = (socket.0.server.clone(), socket.0.shard.clone());
+                metrics::measured(server, move || shard.now(), || run_event(socket, payload, ack))
+            }
+            #[cfg(not(feature = "metrics"))]
             Work::Event { payload, ack } => run_event(socket, payload, ack),
             Work::Disconnect => {
                 socket.forget_handlers();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::de::DeserializeOwned;
@@ -239,7 +240,10 @@ impl Unknown {
         };
         loop {
             let Some(namespace) = server.child(&self.name, &parent) else {
-                tracing::warn!(namespace = %self.name, "refused: there are too many namespaces of clients");
+                // Anybody can have that said.
+                if !server.warned.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(namespace = %self.name, "refused: there are too many namespaces of clients (said once)");
+                }
                 self.refuse();
                 return None;
             };

@@ -18,6 +18,9 @@ pub(crate) trait Host: Send + Sync {
     fn timer(&self) -> Box<dyn Timer>;
     /// The task that tells a shard the time, until the shard is gone.
     fn timer_task(&self, shard: Weak<Shard>) -> BoxFuture<()>;
+    /// A task that does something again and again, as long as that says so.
+    #[cfg(feature = "metrics")]
+    fn repeat(&self, interval: std::time::Duration, act: Box<dyn FnMut() -> bool + Send>) -> BoxFuture<()>;
 }
 
 impl<R: Runtime> Host for R {
@@ -50,6 +53,25 @@ impl<R: Runtime> Host for R {
                 }
             }
         }))
+    }
+
+    #[cfg(feature = "metrics")]
+    fn repeat(
+        &self,
+        interval: std::time::Duration,
+        mut act: Box<dyn FnMut() -> bool + Send>,
+    ) -> BoxFuture<()> {
+        let runtime = self.clone();
+        let mut timer = runtime.timer();
+        Box::pin(async move {
+            loop {
+                timer.reset(Runtime::now(&runtime) + interval);
+                poll_fn(|cx| timer.poll(cx)).await;
+                if !act() {
+                    return;
+                }
+            }
+        })
     }
 }
 

@@ -14,6 +14,8 @@ mod front;
 mod handshake;
 mod host;
 mod http;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod middleware;
 mod namespace;
 mod operator;
@@ -31,7 +33,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::Poll;
 
@@ -82,11 +84,15 @@ pub(crate) struct Shared {
     making: Mutex<Making>,
     parents: RwLock<Vec<ParentNamespace>>,
     limits: Limits,
+    /// Whether it was said that clients have made too many namespaces.
+    warned: AtomicBool,
     on_new_namespace: RwLock<Vec<NewNamespace>>,
     cluster: Cluster,
     /// Milliseconds since 1970 at the runtime's zero.
     epoch: u64,
     pub(crate) closing: Closing,
+    #[cfg(feature = "metrics")]
+    pub(crate) metrics: metrics::Metrics,
 }
 
 type NewNamespace = Arc<dyn Fn(&Namespace) + Send + Sync>;
@@ -161,10 +167,13 @@ impl Shared {
             making: Mutex::default(),
             parents: RwLock::default(),
             limits,
+            warned: AtomicBool::new(false),
             on_new_namespace: RwLock::default(),
             cluster,
             epoch,
             closing: Closing::default(),
+            #[cfg(feature = "metrics")]
+            metrics: metrics::Metrics::default(),
         }
     }
 
@@ -413,7 +422,18 @@ impl Server {
             let of_shard = shard.lock().machine.stats();
             stats += of_shard;
         }
+        for (count, refused) in stats.refused_by_code.iter_mut().zip(&self.0.front.refused) {
+            *count = refused.load(Ordering::Relaxed);
+        }
         stats
+    }
+
+    /// Tells the recorder of the `metrics` crate what has changed since it was told last, which happens every
+    /// [`metrics_interval`](ServerBuilder::metrics_interval) by itself. For an endpoint that is about to be read. With the feature
+    /// `metrics`.
+    #[cfg(feature = "metrics")]
+    pub fn record_metrics(&self) {
+        self.0.metrics.record(|| self.stats());
     }
 
     /// Whether a request with this path is for this server; others are somebody else's.

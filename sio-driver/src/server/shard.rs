@@ -307,6 +307,12 @@ impl Drop for Locked<'_> {
         drop(aside);
         wakers.drain(..).for_each(Waker::wake);
         WAKERS.set(wakers);
+        #[cfg(feature = "metrics")]
+        if start_timer && let Some(interval) = self.shard.server().and_then(|server| server.metrics.start()) {
+            let server = self.shard.server.clone();
+            let tick = Box::new(move || crate::server::metrics::tick(&server));
+            self.shard.host.spawn(self.shard.host.repeat(interval, tick));
+        }
         if start_timer {
             self.shard.host.spawn(self.shard.host.timer_task(self.shard.me.clone()));
         }

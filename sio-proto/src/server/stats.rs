@@ -35,6 +35,9 @@ pub struct Stats {
     pub outbox_full: u64,
     /// How often reading from a client was stopped, because too many of its events waited for handlers.
     pub read_pauses: u64,
+    /// Requests that were refused, by their code (0 to 5), and those without one at last. Requests are the business of the owner, who
+    /// counts them: [`server::Server`](super::Server) leaves this at 0.
+    pub refused_by_code: [u64; 7],
     /// Bytes that wait to be sent, now.
     pub outbox_bytes: usize,
     /// Events that wait for handlers, now.
@@ -104,6 +107,9 @@ impl AddAssign for Stats {
             of.traffic += more.traffic;
         }
         for (count, more) in self.closed_by_reason.iter_mut().zip(other.closed_by_reason) {
+            *count += more;
+        }
+        for (count, more) in self.refused_by_code.iter_mut().zip(other.refused_by_code) {
             *count += more;
         }
         self.upgrades_begun += other.upgrades_begun;

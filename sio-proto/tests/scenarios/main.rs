@@ -17,6 +17,7 @@ mod common;
 mod dynamic;
 mod eio3;
 mod engine_client;
+mod facts;
 mod handshake;
 mod heartbeat;
 mod namespaces;

@@ -8,7 +8,7 @@ mod gate;
 mod hooks;
 mod request;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -32,6 +32,8 @@ pub(crate) struct Front {
     pub(crate) header_read_timeout: HeaderReadTimeout,
     /// Whether it was said that a foreign origin was refused.
     warned: AtomicBool,
+    /// As in `Stats::refused_by_code`.
+    pub(crate) refused: [AtomicU64; 7],
 }
 
 /// How long a client may take to send a request's head.
@@ -47,6 +49,8 @@ impl Front {
     /// Tells about a refusal, once for each.
     pub(crate) fn report(&self, request: &RequestHead, refusal: &Refusal) {
         let (code, context) = (refusal.code(), refusal.context());
+        let place = code.map_or(6, |code| usize::from(code).min(6));
+        self.refused[place].fetch_add(1, Ordering::Relaxed);
         let origin = request.header("origin");
         // Anybody can send any number of these.
         if *refusal == Refusal::ForeignOrigin && !self.warned.swap(true, Ordering::Relaxed) {

@@ -3,6 +3,7 @@
 mod acks;
 mod close;
 mod cluster;
+mod conn;
 mod connect;
 mod crowd;
 mod dynamic;
@@ -28,6 +29,7 @@ pub(super) const CASES: &[&[Case]] = &[
     acks::CASES,
     close::CASES,
     cluster::CASES,
+    conn::CASES,
     connect::CASES,
     crowd::CASES,
     dynamic::CASES,
