@@ -9,37 +9,34 @@ use crate::error::Rejection;
 use crate::handlers::{Context, FromContext};
 use crate::server::Socket;
 
-/// The one value of a socket.
+/// The values of a socket, one of each type. Most have none, one or two.
 #[derive(Default)]
-pub(crate) struct DataCell(Mutex<Option<Value>>);
+pub(crate) struct DataCell(Mutex<Vec<Value>>);
 
 type Value = Arc<dyn Any + Send + Sync>;
 
 impl DataCell {
-    fn lock(&self) -> MutexGuard<'_, Option<Value>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Value>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn get(&self) -> Option<Value> {
-        self.lock().clone()
-    }
-
-    /// Gives the old value, to be dropped without the lock.
-    pub(crate) fn set(&self, data: Option<Value>) -> Option<Value> {
-        std::mem::replace(&mut *self.lock(), data)
     }
 }
 
+/// Where the value of this type is.
+fn find<T: 'static>(values: &[Value]) -> Option<usize> {
+    values.iter().position(|value| (**value).is::<T>())
+}
+
 impl Socket {
-    /// The value that [`set_data`](Self::set_data) put here, if there is one and it is a `T`. `data` in JavaScript.
+    /// The value of this type that [`set_data`](Self::set_data) put here, if there is one. `data` in JavaScript.
     #[must_use]
     pub fn data<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        self.0.data.get()?.get()?.downcast().ok()
+        let values = self.0.data.get()?.lock();
+        values[find::<T>(&values)?].clone().downcast().ok()
     }
 
-    /// Keeps a value with this socket, in place of the one before, also if that was of another type: a user, a session, whatever handlers need. It stays until the last
-    /// handle of the socket is dropped, and is there in disconnect handlers. A socket that is [recovered](Self::recovered) has what the
-    /// one before it had.
+    /// Keeps a value with this socket, in place of the one of the same type, if there was one: a user, a session, whatever handlers need. It
+    /// stays until the last handle of the socket is dropped, and is there in disconnect handlers. A socket that is
+    /// [recovered](Self::recovered) has what the one before it had.
     ///
     /// ```
     /// # use sio_driver::{Auth, ConnectError, Server, Socket, SocketData};
@@ -56,30 +53,50 @@ impl Socket {
     /// # }
     /// ```
     pub fn set_data<T: Send + Sync + 'static>(&self, data: T) {
-        let old = self.0.data.get_or_init(Arc::default).set(Some(Arc::new(data)));
+        let data: Value = Arc::new(data);
+        let mut values = self.0.data.get_or_init(Arc::default).lock();
+        let old = match find::<T>(&values) {
+            Some(at) => Some(std::mem::replace(&mut values[at], data)),
+            None => {
+                values.reserve_exact(1);
+                values.push(data);
+                None
+            }
+        };
+        drop(values);
         // What it does when it is dropped may use the socket.
         drop(old);
     }
 
-    /// Changes the value, if there is one and it is a `T`; handlers that hold the old one keep it. `change` must not use this socket's
+    /// Takes the value of this type away, and gives it.
+    pub fn remove_data<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        let mut values = self.0.data.get()?.lock();
+        let at = find::<T>(&values)?;
+        let removed = values.swap_remove(at);
+        drop(values);
+        removed.downcast().ok()
+    }
+
+    /// Changes the value of this type, if there is one; handlers that hold the old one keep it. `change` must not use this socket's
     /// data. Says what `change` returned.
     pub fn update_data<T, R>(&self, change: impl FnOnce(&mut T) -> R) -> Option<R>
     where
         T: Clone + Send + Sync + 'static,
     {
-        let mut data = self.0.data.get()?.lock();
+        let mut values = self.0.data.get()?.lock();
+        let at = find::<T>(&values)?;
         // The value stays in its place while it is changed, for `change` may panic.
-        let mut value: Arc<T> = data.clone()?.downcast().ok()?;
+        let mut value: Arc<T> = values[at].clone().downcast().ok()?;
         let changed = change(Arc::make_mut(&mut value));
-        let old = data.replace(value);
-        drop(data);
+        let old = std::mem::replace(&mut values[at], value);
+        drop(values);
         drop(old);
         Some(changed)
     }
 }
 
-/// The value that [`Socket::set_data`] put with the socket, as a parameter of handlers and middlewares. If there is none, or one of
-/// another type, the handler is not called, which is reported.
+/// The value of this type that [`Socket::set_data`] put with the socket, as a parameter of handlers and middlewares. If there is none,
+/// the handler is not called, which is reported.
 pub struct SocketData<T>(pub Arc<T>);
 
 impl<T: Send + Sync + 'static> FromContext for SocketData<T> {

@@ -10,21 +10,27 @@ use crate::error::EmitError;
 use crate::handlers::{Asks, Emits};
 use crate::server::{IntoRooms, Operator, Socket};
 
-/// A client, and what is to be different about an event that it is sent: [`Socket::compress`].
+/// A client, and what is to be different about an event that it is sent: [`Socket::volatile`], [`Socket::compress`].
 #[derive(Debug, Clone, Copy)]
 #[must_use = "flags do nothing by themselves"]
 pub struct Flags<'a> {
     pub(super) socket: &'a Socket,
+    pub(super) volatile: bool,
     pub(super) compress: bool,
 }
 
 impl<'a> Flags<'a> {
     pub(super) const fn new(socket: &'a Socket) -> Self {
-        Self { socket, compress: true }
+        Self { socket, volatile: false, compress: true }
     }
 
     pub(super) fn apply(self, packet: Encoded) -> Encoded {
         if self.compress { packet } else { packet.compress(false) }
+    }
+
+    /// As [`Socket::volatile`].
+    pub const fn volatile(self) -> Self {
+        Self { volatile: true, ..self }
     }
 
     /// As [`Socket::compress`].
@@ -32,7 +38,7 @@ impl<'a> Flags<'a> {
         Self { compress, ..self }
     }
 
-    /// As [`Socket::emit`].
+    /// As [`Socket::emit`]. A [volatile](Socket::volatile) event that cannot go out at once is dropped, which is no error.
     ///
     /// # Errors
     /// As for [`Socket::emit`].
@@ -40,7 +46,7 @@ impl<'a> Flags<'a> {
         self.socket.emit_as(event.as_name(), args, self)
     }
 
-    /// As [`Socket::emit_wait`].
+    /// As [`Socket::emit_wait`]. A [volatile](Socket::volatile) event is not waited with.
     ///
     /// # Errors
     /// As for [`Socket::emit_wait`].
@@ -48,7 +54,7 @@ impl<'a> Flags<'a> {
         self.socket.wait_to_send(self.emit(event, args)).await
     }
 
-    /// As [`Socket::emit_with_ack`].
+    /// As [`Socket::emit_with_ack`]. The event is never dropped for being [volatile](Socket::volatile): somebody waits for its answer.
     pub fn emit_with_ack<T, A: Args + ?Sized>(self, event: impl Asks<A, T>, args: &A) -> EmitWithAck<T> {
         EmitWithAck {
             socket: self.socket.clone(),
@@ -75,6 +81,7 @@ impl<'a> Flags<'a> {
 
     /// As [`Socket::broadcast`].
     pub fn broadcast(self) -> Operator {
-        self.socket.broadcast().compress(self.compress)
+        let others = self.socket.broadcast().compress(self.compress);
+        if self.volatile { others.volatile() } else { others }
     }
 }

@@ -200,9 +200,14 @@ impl Socket {
         args: &A,
         flags: Flags<'_>,
     ) -> Result<(), EmitError> {
-        let (encoded, offset) = self.0.namespace.encode_event(event, args, true)?;
+        // What may be dropped cannot be recovered either (B130).
+        let (encoded, offset) = self.0.namespace.encode_event(event, args, !flags.volatile)?;
         self.watch(event, args);
-        self.send_packet(Packet { encoded: flags.apply(encoded), ack: None, offset })
+        let encoded = flags.apply(encoded);
+        if flags.volatile {
+            return Ok(self.0.shard.lock().machine.emit(self.0.key, encoded, true)?);
+        }
+        self.send_packet(Packet { encoded, ack: None, offset })
     }
 
     /// As [`emit`](Self::emit), but waits for room instead of giving the event back.
@@ -242,6 +247,21 @@ impl Socket {
             encode(namespace.codec(), |encoder| encoder.event(namespace.name(), Some(id), event, args));
         self.watch(event, args);
         Ok((id, flags.apply(packet?)))
+    }
+
+    /// For an event that is out of date in a moment: it is dropped, with all its attachments, unless it can go out at once, because the
+    /// client reads too slowly or has no poll pending. It is not kept for [recovery](Self::recovered) either.
+    ///
+    /// ```
+    /// # use sio_driver::{EmitError, Socket};
+    /// # fn position(socket: &Socket) -> Result<(), EmitError> {
+    /// socket.volatile().emit("position", &(1.5, 2.0))?;
+    /// socket.volatile().to("spectators").emit("position", &(1.5, 2.0))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn volatile(&self) -> Flags<'_> {
+        Flags::new(self).volatile()
     }
 
     /// For an event that is not to be compressed (`false`): no answer to a poll in which it is will be. WebSocket messages never are.

@@ -2,7 +2,7 @@
 
 use sio_driver::{Data, Server, Socket};
 
-use crate::api::common::{Ws, builder, server};
+use crate::api::common::{Polling, Ws, builder, server};
 use crate::api::{Case, list};
 use crate::world::settle;
 
@@ -12,6 +12,7 @@ pub(super) const CASES: &[Case] = list![
     private_rooms_and_leaving,
     operations_on_many,
     volatile,
+    volatile_to_one,
 ];
 
 /// Each client is in the rooms that its letters name.
@@ -129,4 +130,38 @@ async fn volatile() {
         .collect();
     assert_eq!(deliveries, [(2, 0), (0, 2), (0, 2)]);
     assert_eq!(got(&mut all).await, [0, 1]);
+}
+
+async fn volatile_to_one() {
+    let io = builder().connection_state_recovery(sio_driver::ConnectionStateRecovery::default()).build();
+    let (one, two) = (Polling::open(&io).await, Polling::open(&io).await);
+    for session in [&one, &two] {
+        session.post("40").await;
+        assert!(session.get().await.starts_with("40{"));
+    }
+    let [socket, other] = [0, 1].map(|at| io.of("/").sockets()[at].clone());
+    let (mine, theirs) = (&one, &two);
+    // No poll is pending: it cannot go out. What is not volatile waits.
+    socket.volatile().emit("dropped", &bytes::Bytes::from_static(b"with its attachment")).unwrap();
+    socket.volatile().emit_wait("dropped", &()).await.unwrap();
+    socket.volatile().broadcast().emit("dropped", &()).unwrap();
+    socket.emit("kept", &()).unwrap();
+    other.emit("kept", &()).unwrap();
+    for session in [mine, theirs] {
+        let got = session.get().await;
+        assert!(got.starts_with(r#"42["kept","#) && !got.contains("dropped"), "{got}");
+    }
+    // Somebody waits for this answer: it is sent all the same.
+    let answer = socket.volatile().emit_with_ack::<u32, _>("asked", &()).send();
+    let asked = mine.get().await;
+    let id = asked.strip_prefix("42").unwrap().strip_suffix(r#"["asked"]"#).unwrap();
+    mine.post(&format!("43{id}[7]")).await;
+    assert_eq!(answer.await.unwrap(), 7);
+    // One that waits for something gets it, without an offset: it is not recovered.
+    let (got, ()) = futures_util::future::join(mine.get(), async {
+        settle().await;
+        socket.volatile().compress(false).emit("now", &1).unwrap();
+    })
+    .await;
+    assert_eq!(got, r#"42["now",1]"#);
 }

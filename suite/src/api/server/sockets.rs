@@ -63,8 +63,11 @@ async fn data_is_changed_and_kept_to_the_end() {
         })
         .on("other type", async |number: SocketData<u32>| *number)
         .on("replace", async |socket: Socket| {
+            socket.set_data(6_u32);
             socket.set_data(7_u32);
-            assert_eq!(socket.data::<User>(), None);
+            assert_eq!(socket.data::<User>().expect("one of each type").seen, 2);
+            assert_eq!(socket.remove_data::<User>().expect("it was there").seen, 2);
+            assert_eq!((socket.data::<User>(), socket.remove_data::<User>()), (None, None));
             assert_eq!(socket.update_data(|user: &mut User| user.seen), None);
             true
         })
