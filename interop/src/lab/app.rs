@@ -398,7 +398,9 @@ async fn item(socket: Socket, State(lab): State<Lab>, Data(seq): Data<Value>, ac
             _ => "sent",
         }
     };
-    lab.log.push("item", json!({ "id": socket.id().to_string(), "seq": seq, "ack": fate }));
+    if !lab.log.push("item", json!({ "id": socket.id().to_string(), "seq": seq, "ack": fate })) {
+        return Ok(());
+    }
     if matches!(fate, "sent" | "cut-after") {
         ack.send(&seq)?;
     }

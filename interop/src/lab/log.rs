@@ -20,14 +20,15 @@ pub(super) struct Pen {
 }
 
 impl Pen {
-    pub(super) fn push(&self, name: &str, value: Value) {
+    /// Says whether it was written: a program that has ended does nothing more either.
+    pub(super) fn push(&self, name: &str, value: Value) -> bool {
         self.log.0.send_if_modified(|lists| {
             let writes = !self.is_dry.load(Ordering::Relaxed);
             if writes {
                 lists.entry(name.to_owned()).or_default().push(value);
             }
             writes
-        });
+        })
     }
 
     /// Nothing is written after this.
