@@ -330,7 +330,8 @@ impl ClientSocket {
         self
     }
 
-    /// Adds a handler for every event, before the event's own handlers; also for events that have none.
+    /// Adds a handler for every event, before the event's own handlers; also for events that have none. It may take the
+    /// [`Ack`](crate::Ack) and answer in their place; what it returns is no answer.
     pub fn on_any<M>(&self, handler: impl Handler<M, Self>) -> &Self {
         self.inner.table.change(|table| table.on_any(handler));
         self

@@ -32,6 +32,11 @@ pub trait Handler<M, S = Socket>: Send + Sync + 'static {
     /// Runs the handler. Gives back the right to acknowledge, if it was not used.
     #[doc(hidden)]
     fn call(&self, context: Context<S>) -> BoxFuture<Option<u64>>;
+
+    /// Runs it as one of those that see every event: neither what it returns nor its failure is the acknowledgement. Gives back the right
+    /// to acknowledge, unless it asked for it.
+    #[doc(hidden)]
+    fn listen(&self, context: Context<S>) -> (BoxFuture<Option<u64>>, Option<u64>);
 }
 
 macro_rules! handlers {
@@ -56,6 +61,21 @@ macro_rules! handlers {
                     Ok(future) => Box::pin(answer_with(future, socket, ack, Out::into_reply)),
                     Err(error) => Box::pin(async move { report(&socket, &error, ack).await }),
                 }
+            }
+
+            #[allow(non_snake_case, unused_mut)]
+            fn listen(&self, mut context: Context<S>) -> (BoxFuture<Option<u64>>, Option<u64>) {
+                let future = start(|| {
+                    $(let $arg = $arg::from_context(&mut context)?;)*
+                    Ok(self($($arg),*))
+                });
+                let left = context.take_ack();
+                let socket = context.socket;
+                let future: BoxFuture<_> = match future {
+                    Ok(future) => Box::pin(answer_with(future, socket, None, Out::into_reply)),
+                    Err(error) => Box::pin(async move { report(&socket, &error, None).await }),
+                };
+                (future, left)
             }
         }
     };
@@ -111,6 +131,27 @@ impl<S: 'static> Erased<S> {
 
     pub(crate) fn call(&self, context: Context<S>) -> BoxFuture<Option<u64>> {
         (self.0)(context)
+    }
+}
+
+/// A handler for all events, without its type.
+pub(crate) struct Listener<S>(Arc<Listen<S>>);
+
+type Listen<S> = dyn Fn(Context<S>) -> (BoxFuture<Option<u64>>, Option<u64>) + Send + Sync;
+
+impl<S: 'static> Listener<S> {
+    pub(crate) fn new<M>(handler: impl Handler<M, S>) -> Self {
+        Self(Arc::new(move |context| handler.listen(context)))
+    }
+
+    pub(crate) fn call(&self, context: Context<S>) -> (BoxFuture<Option<u64>>, Option<u64>) {
+        (self.0)(context)
+    }
+}
+
+impl<S> Clone for Listener<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 

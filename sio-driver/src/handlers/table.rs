@@ -7,14 +7,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use sio_proto::socket::{Args, Payload};
 
 use super::peer::Unsent;
-use super::{Context, Erased, EventHandler, EventName, Handler, Peer, What, acknowledge, catch};
+use super::{Context, Erased, EventHandler, EventName, Handler, Listener, Peer, What, acknowledge, catch};
 use crate::error::{EmitError, Error};
 use crate::runtime::BoxFuture;
 
 /// What to call when an event comes, or a handler fails.
 pub(crate) struct Table<S> {
     events: HashMap<String, Vec<Entry<S>>>,
-    any: Vec<Erased<S>>,
+    any: Vec<Listener<S>>,
     error: Vec<Arc<ErrorHandler<S>>>,
     error_ack: Option<Arc<ErrorAck<S>>>,
 }
@@ -50,7 +50,7 @@ impl<S: Peer> Table<S> {
     }
 
     pub(crate) fn on_any<M>(&mut self, handler: impl Handler<M, S>) {
-        self.any.push(Erased::new(handler));
+        self.any.push(Listener::new(handler));
     }
 
     pub(crate) fn on_error(&mut self, handler: impl Fn(&S, &Error) + Send + Sync + 'static) {
@@ -64,7 +64,7 @@ impl<S: Peer> Table<S> {
 
     /// Removes the handlers for every event.
     #[must_use]
-    pub(crate) fn off_any(&mut self) -> Vec<Erased<S>> {
+    pub(crate) fn off_any(&mut self) -> Vec<Listener<S>> {
         std::mem::take(&mut self.any)
     }
 
@@ -172,7 +172,7 @@ pub(crate) enum Found<S> {
     /// The usual case, which needs no chain around it.
     One(Erased<S>),
     Several {
-        any: Vec<Erased<S>>,
+        any: Vec<Listener<S>>,
         named: Vec<Erased<S>>,
     },
 }
@@ -209,7 +209,8 @@ pub(crate) fn find<S: Peer>(
 }
 
 impl<S: Peer> Found<S> {
-    /// Runs them one after another: first those for any event, then the event's own, of which the first value is the answer.
+    /// Runs them one after another: first those for any event, then the event's own, of which the first value is the answer, unless
+    /// one before took the right to give it.
     pub(crate) fn run(self, socket: S, payload: Payload, ack: Option<u64>) -> BoxFuture<Option<u64>> {
         match self {
             Self::One(handler) => handler.call(Context { socket, what: What::Event { payload, ack } }),
@@ -218,10 +219,12 @@ impl<S: Peer> Found<S> {
                     let what = What::Event { payload: payload.clone(), ack };
                     Context { socket: socket.clone(), what }
                 };
-                for handler in any {
-                    handler.call(context(None)).await;
-                }
                 let mut ack = ack;
+                for handler in any {
+                    let (listening, left) = handler.call(context(ack));
+                    ack = left;
+                    listening.await;
+                }
                 for handler in named {
                     ack = handler.call(context(ack)).await;
                 }

@@ -282,7 +282,7 @@ async fn connect(socket: Socket) -> Option<u64> {
     let recovery = socket.0.server.config.recovery;
     let skip = socket.recovered() && recovery.is_some_and(|recovery| recovery.skip_middlewares);
     for middleware in handlers.middlewares.iter().filter(|_| !skip) {
-        if let Err(error) = middleware.call(context()).await {
+        if let Err(error) = middleware.call(context()).0.await {
             tracing::debug!(socket = %socket.id(), namespace = %socket.namespace().name(), %error, "refused");
             let now = shard.now();
             let mut locked = shard.lock();
@@ -328,9 +328,12 @@ fn run_event(socket: Socket, payload: Payload, ack: Option<u64>) -> Option<BoxFu
         return handle_event(socket, payload, ack);
     }
     Some(Box::pin(async move {
+        let mut ack = ack;
         for middleware in middlewares {
-            let what = What::Event { payload: payload.clone(), ack: None };
-            if let Err(error) = middleware.call(Context { socket: socket.clone(), what }).await {
+            let what = What::Event { payload: payload.clone(), ack };
+            let (decision, left) = middleware.call(Context { socket: socket.clone(), what });
+            ack = left;
+            if let Err(error) = decision.await {
                 return report(&socket, &error, ack).await;
             }
         }

@@ -19,9 +19,9 @@ use crate::server::Socket;
     label = "not an async function of extractors that returns `Result<(), {E}>`"
 )]
 pub trait Middleware<M, E = ConnectError>: Send + Sync + 'static {
-    /// Runs the middleware.
+    /// Runs the middleware. Gives back the right to acknowledge the event, unless it took it.
     #[doc(hidden)]
-    fn call(&self, context: Context) -> BoxFuture<Result<(), E>>;
+    fn call(&self, context: Context) -> (BoxFuture<Result<(), E>>, Option<u64>);
 }
 
 /// What a middleware says no with.
@@ -58,16 +58,18 @@ macro_rules! middlewares {
             $($arg: FromContext + 'static,)*
         {
             #[allow(non_snake_case, unused_mut, unused_variables)]
-            fn call(&self, mut context: Context) -> BoxFuture<Result<(), E>> {
+            fn call(&self, mut context: Context) -> (BoxFuture<Result<(), E>>, Option<u64>) {
                 let future = start(|| {
                     $(let $arg = $arg::from_context(&mut context)?;)*
                     Ok(self($($arg),*))
                 });
+                let ack = context.take_ack();
                 let socket = context.socket;
-                match future {
+                let future: BoxFuture<_> = match future {
                     Ok(future) => Box::pin(decide(future, socket)),
                     Err(error) => Box::pin(ready(Err(E::failed(error, &socket)))),
-                }
+                };
+                (future, ack)
             }
         }
     };
@@ -83,16 +85,16 @@ where
 }
 
 /// A middleware without its type.
-pub(crate) struct ErasedMiddleware<E = ConnectError>(
-    Arc<dyn Fn(Context) -> BoxFuture<Result<(), E>> + Send + Sync>,
-);
+pub(crate) struct ErasedMiddleware<E = ConnectError>(Arc<Call<E>>);
+
+type Call<E> = dyn Fn(Context) -> (BoxFuture<Result<(), E>>, Option<u64>) + Send + Sync;
 
 impl<E: 'static> ErasedMiddleware<E> {
     pub(crate) fn new<M>(middleware: impl Middleware<M, E>) -> Self {
         Self(Arc::new(move |context| middleware.call(context)))
     }
 
-    pub(crate) fn call(&self, context: Context) -> BoxFuture<Result<(), E>> {
+    pub(crate) fn call(&self, context: Context) -> (BoxFuture<Result<(), E>>, Option<u64>) {
         (self.0)(context)
     }
 }

@@ -245,7 +245,8 @@ impl Namespace {
     /// none. Several run in the order in which they were added, until one fails; then those of the socket ([`Socket::use_`]).
     ///
     /// It takes the same extractors as handlers, [`Event`](crate::Event) and [`Payload`] mostly, and returns `Result<(), Error>`. An
-    /// error goes to [`on_error`](Self::on_error), and to the client if [`ack_errors`](Self::ack_errors) is set.
+    /// error goes to [`on_error`](Self::on_error), and to the client if [`ack_errors`](Self::ack_errors) is set. One that takes the
+    /// [`Ack`](crate::Ack) answers in the handlers' place.
     ///
     /// ```
     /// # use sio_driver::{Error, Event, Server};
@@ -271,7 +272,8 @@ impl Namespace {
         self.change(|handlers| handlers.table.on(event, handler))
     }
 
-    /// Adds a handler for every event, before the event's own handlers; also for events that have none.
+    /// Adds a handler for every event, before the event's own handlers; also for events that have none. It may take the
+    /// [`Ack`](crate::Ack) and answer in their place; what it returns is no answer.
     pub fn on_any<M>(&self, handler: impl Handler<M>) -> &Self {
         self.change(|handlers| handlers.table.on_any(handler))
     }

@@ -424,7 +424,7 @@ impl Socket {
     }
 
     /// Adds a handler for every event of this client alone, before the event's own handlers; also for events that have none.
-    /// Ignored once the client has left.
+    /// Ignored once the client has left. See [`Namespace::on_any`].
     pub fn on_any<M>(&self, handler: impl Handler<M>) -> &Self {
         self.change_own(|table| table.on_any(handler))
     }

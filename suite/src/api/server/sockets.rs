@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use serde_json::json;
-use sio_driver::{Auth, Data, DisconnectReason, Error, Event, Payload, Socket, SocketData, Transport};
+use sio_driver::{
+    Ack, Auth, Context, Data, DisconnectReason, Error, Event, FromContext, Payload, Rejection, Socket,
+    SocketData, Transport,
+};
 
 use crate::api::common::{Log, Polling, Ws, builder, server};
 use crate::api::{Case, list};
@@ -15,6 +18,7 @@ pub(super) const CASES: &[Case] = list![
     data_that_a_middleware_puts_there,
     data_is_changed_and_kept_to_the_end,
     middlewares_of_events,
+    those_that_see_every_event_may_answer,
     a_stopped_event_does_not_use_up_once,
     failures_as_acknowledgements,
     watching_what_is_sent,
@@ -128,6 +132,62 @@ async fn middlewares_of_events() {
         assert_eq!(log.take(), entries);
     }
     ws.expect_silence().await;
+}
+
+async fn those_that_see_every_event_may_answer() {
+    let io = server();
+    io.of("/")
+        .ack_errors(|error| error.to_string())
+        .use_event(async |event: Event, ack: Ack| {
+            match &*event {
+                "answered" => ack.send("by a middleware")?,
+                "refused" => return Err(Error::new("no")),
+                // One that does not answer leaves nobody waiting: it was not its to take.
+                _ => drop(ack),
+            }
+            Ok(())
+        })
+        .on("answered", async || "too late");
+    io.of("/any")
+        .ack_errors(|error| error.to_string())
+        .on_any(
+            async |event: Event| {
+                if &*event == "failed" { Err(Error::new("not an answer")) } else { Ok("nor this") }
+            },
+        )
+        .on_any(move |event: Event, context: Answering| async move {
+            if let Some(ack) = context.0 {
+                assert_eq!(&*event, "unknown");
+                ack.send(&("by a catch-all", 1))?;
+            }
+            Ok::<(), Error>(())
+        })
+        .on("known", async || "by its handler")
+        .on("failed", async || "by its handler too");
+    let mut ws = Ws::connect(&io).await;
+    assert_eq!(ws.ask(r#"["answered"]"#).await, r#"["by a middleware"]"#);
+    ws.send(r#"421["refused"]"#).await;
+    ws.expect_silence().await;
+    ws.send("40/any,").await;
+    assert!(ws.recv().await.starts_with("40/any,"));
+    for (event, answer) in [
+        ("known", r#"["by its handler"]"#),
+        ("failed", r#"["by its handler too"]"#),
+        ("unknown", r#"["by a catch-all",1]"#),
+    ] {
+        ws.send(format!(r#"42/any,1["{event}"]"#)).await;
+        assert_eq!(ws.recv().await, format!("43/any,1{answer}"));
+    }
+}
+
+/// The right to answer unknown events.
+struct Answering(Option<Ack>);
+
+impl FromContext for Answering {
+    fn from_context(context: &mut Context) -> Result<Self, Rejection> {
+        let unknown = &*Event::from_context(context)? == "unknown";
+        Ok(Self(if unknown { Some(Ack::from_context(context)?) } else { None }))
+    }
 }
 
 /// A handler that is called once is still there after an event that a middleware has stopped.
