@@ -43,6 +43,8 @@ pub enum Event {
         scope: Scope,
         /// Only those to whom it can go out at once.
         volatile: bool,
+        /// The sender's wish about compression, if it has one.
+        compress: Option<bool>,
         /// If acknowledgements are wanted, within this time:
         /// [`answer_count`](super::Node::answer_count) first, then [`answer_ack`](super::Node::answer_ack) for each.
         ask: Option<(Ticket, Duration)>,

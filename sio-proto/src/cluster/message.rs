@@ -145,10 +145,19 @@ pub struct Broadcast {
     pub scope: Scope,
     /// Only for those to whom it can go out at once.
     pub volatile: bool,
-    /// The sender's wish about compression, if it has one. Kept for dialects that carry it.
+    /// The sender's wish about compression, if it has one; for dialects that carry it.
     pub compress: Option<bool>,
     /// If acknowledgements are wanted.
     pub ask: Option<Ask>,
+}
+
+/// What is special about a broadcast.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Flags {
+    /// Only for those to whom it can go out at once. Default: for all.
+    pub volatile: bool,
+    /// The sender's wish about compression, if it has one. Default: none.
+    pub compress: Option<bool>,
 }
 
 /// That acknowledgements of a broadcast are wanted.

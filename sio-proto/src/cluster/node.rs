@@ -9,8 +9,8 @@ use core::time::Duration;
 use super::peers::Peers;
 use super::pending::{Collected, Pending};
 use super::{
-    Ask, Body, Broadcast, Change, Config, Event, Liveness, Message, NodeId, Rejected, RequestId, SocketInfo,
-    Stats, Ticket, Transmit,
+    Ask, Body, Broadcast, Change, Config, Event, Flags, Liveness, Message, NodeId, Rejected, RequestId,
+    SocketInfo, Stats, Ticket, Transmit,
 };
 use crate::hub::Scope;
 use crate::id::Random;
@@ -121,8 +121,9 @@ impl Node {
     }
 
     /// Sends an event to the clients of all other nodes that are meant.
-    pub fn broadcast(&mut self, payload: Payload, scope: Scope, volatile: bool) {
-        self.send(None, Body::Broadcast(Broadcast { payload, scope, volatile, compress: None, ask: None }));
+    pub fn broadcast(&mut self, payload: Payload, scope: Scope, flags: Flags) {
+        let Flags { volatile, compress } = flags;
+        self.send(None, Body::Broadcast(Broadcast { payload, scope, volatile, compress, ask: None }));
     }
 
     /// Does something to the clients of all other nodes that are meant.
@@ -148,14 +149,15 @@ impl Node {
         &mut self,
         payload: Payload,
         scope: Scope,
-        volatile: bool,
+        flags: Flags,
         single: bool,
         timeout: Duration,
         now: Instant,
     ) -> RequestId {
         let request = self.next_request();
         let ask = Some(Ask { request: request.clone(), timeout, single });
-        let body = Body::Broadcast(Broadcast { payload, scope, volatile, compress: None, ask });
+        let Flags { volatile, compress } = flags;
+        let body = Body::Broadcast(Broadcast { payload, scope, volatile, compress, ask });
         let collected = Collected::Acks { acks: Vec::new(), clients: BTreeMap::new(), single };
         self.request(request.clone(), body, collected, now + timeout, now);
         request
@@ -354,9 +356,9 @@ impl Node {
                     self.lose(&from);
                 }
             }
-            Body::Broadcast(Broadcast { payload, scope, volatile, ask, .. }) => {
+            Body::Broadcast(Broadcast { payload, scope, volatile, compress, ask }) => {
                 let ask = ask.map(|ask| (ticket(ask.request), ask.timeout));
-                self.events.push_back(Event::Broadcast { payload, scope, volatile, ask });
+                self.events.push_back(Event::Broadcast { payload, scope, volatile, compress, ask });
             }
             Body::Change { scope, change } => self.events.push_back(Event::Change { scope, change }),
             Body::FetchSockets { request, scope } => {
@@ -396,8 +398,11 @@ impl Node {
             if let Some(pending) = self.pending.remove(&request) {
                 if pending.must_be_answered() {
                     let missing = pending.missing(&self.peers);
-                    missing.nodes.iter().for_each(|node| self.peers.set_silent(node));
-                    self.silent = missing.count;
+                    // Once the only acknowledgement is there the others are not awaited: that is not their silence.
+                    if missing.count == 0 || !pending.is_complete() {
+                        missing.nodes.iter().for_each(|node| self.peers.set_silent(node));
+                        self.silent = missing.count;
+                    }
                 }
                 self.finish(request, pending);
             }

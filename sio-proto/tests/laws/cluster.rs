@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sio_proto::cluster::{
-    Ask, Body, Broadcast, Change, Config, Event, Liveness, Message, Node, NodeId, RequestId, SocketInfo,
-    Ticket, Transmit,
+    Ask, Body, Broadcast, Change, Config, Event, Flags, Liveness, Message, Node, NodeId, RequestId,
+    SocketInfo, Ticket, Transmit,
 };
 use sio_proto::hub::Scope;
 use sio_proto::socket::Payload;
@@ -113,7 +113,7 @@ impl<const COUNTED: bool> Machine for Nodes<COUNTED> {
         let over = self.node.is_closed();
         match *op {
             Op::Start => self.node.start(now),
-            Op::Broadcast => self.node.broadcast(event(), Scope::all(), false),
+            Op::Broadcast => self.node.broadcast(event(), Scope::all(), Flags::default()),
             // Who asks a node that has gone is told at once.
             Op::Fetch(_) | Op::Acks(..) | Op::ServerSide(_) if over => {}
             Op::Fetch(time) => {
@@ -121,8 +121,14 @@ impl<const COUNTED: bool> Machine for Nodes<COUNTED> {
                 self.asked(request);
             }
             Op::Acks(time, single) => {
-                let request =
-                    self.node.broadcast_with_ack(event(), Scope::all(), false, single, millis(time), now);
+                let request = self.node.broadcast_with_ack(
+                    event(),
+                    Scope::all(),
+                    Flags::default(),
+                    single,
+                    millis(time),
+                    now,
+                );
                 self.asked(request);
             }
             Op::ServerSide(time) => {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sio_proto::cluster::{
-    Answers, Body, Change, Config, Event, Liveness, Message, Missing, Node, NodeId, Rejected, RequestId,
-    SocketInfo, Transmit,
+    Answers, Body, Change, Config, Event, Flags, Liveness, Message, Missing, Node, NodeId, Rejected,
+    RequestId, SocketInfo, Transmit,
 };
 use sio_proto::hub::Scope;
 use sio_proto::socket::Payload;
@@ -238,7 +238,7 @@ fn acknowledgements_of_clients() {
     {
         cluster.anonymous = anonymous;
         let payload = Payload::from_event("e", &()).unwrap();
-        cluster.nodes[0].broadcast_with_ack(payload, Scope::all(), false, false, TIMEOUT, at(1));
+        cluster.nodes[0].broadcast_with_ack(payload, Scope::all(), Flags::default(), false, TIMEOUT, at(1));
         cluster.run(at(1));
         let (_, answers, missing) = cluster.done.pop().unwrap();
         let Answers::Acks { acks, unanswered } = answers else { panic!("{answers:?}") };
@@ -246,11 +246,42 @@ fn acknowledgements_of_clients() {
     }
 }
 
+/// The first acknowledgement ends the request; those that were not heard of by then are not frozen.
+#[test]
+fn one_acknowledgement_is_nobodys_silence() {
+    for liveness in [Liveness::heartbeats(), Liveness::Counted] {
+        let mut asking = node(1, liveness);
+        let say =
+            |from: &'static str, body| Message { from: Some(NodeId::new(from)), namespace: "/".into(), body };
+        for from in ["a", "b"] {
+            asking.handle_message(say(from, Body::Hello), at(0)).unwrap();
+        }
+        let payload = Payload::from_event("e", &()).unwrap();
+        let flags = Flags::default();
+        let request = asking.broadcast_with_ack(payload.clone(), Scope::all(), flags, true, TIMEOUT, at(0));
+        asking.handle_count(&request, Some(2), at(0));
+        asking
+            .handle_message(say("a", Body::ClientAck { request: request.clone(), payload }), at(0))
+            .unwrap();
+        let Some(Event::Done { answers: Answers::Acks { acks, .. }, .. }) = asking.poll_event() else {
+            panic!("one is enough")
+        };
+        assert_eq!(acks.len(), 1);
+        let request = asking.fetch_sockets(Scope::all(), TIMEOUT, at(0));
+        asking.handle_count(&request, Some(2), at(0));
+        asking.handle_message(say("a", Body::Sockets { request, sockets: vec![] }), at(0)).unwrap();
+        asking.handle_timeout(at(4999));
+        assert_eq!(asking.poll_event(), None, "b has all the time there is");
+        asking.handle_timeout(at(5000));
+        assert!(matches!(asking.poll_event(), Some(Event::Done { missing, .. }) if missing.count == 1));
+    }
+}
+
 #[test]
 fn an_acknowledgement_may_come_before_the_count() {
     let mut node = node(1, Liveness::Counted);
     let payload = Payload::from_event("e", &()).unwrap();
-    let request = node.broadcast_with_ack(payload, Scope::all(), false, false, TIMEOUT, at(0));
+    let request = node.broadcast_with_ack(payload, Scope::all(), Flags::default(), false, TIMEOUT, at(0));
     node.handle_count(&request, Some(1), at(0));
     let answer = |body| Message { from: None, namespace: "/".into(), body };
     let ack = Payload::from_args(&1).unwrap();
@@ -275,7 +306,7 @@ fn clients_of_a_node_that_dies_are_not_waited_for() {
     let say = |body| Message { from: Some(other.clone()), namespace: "/".into(), body };
     asking.handle_message(say(Body::Hello), at(0)).unwrap();
     let payload = Payload::from_event("e", &()).unwrap();
-    let request = asking.broadcast_with_ack(payload, Scope::all(), false, false, TIMEOUT, at(0));
+    let request = asking.broadcast_with_ack(payload, Scope::all(), Flags::default(), false, TIMEOUT, at(0));
     asking.handle_message(say(Body::ClientCount { request, count: 3 }), at(0)).unwrap();
     assert_eq!(asking.poll_event(), None);
     asking.handle_message(say(Body::Bye), at(1)).unwrap();
@@ -362,7 +393,7 @@ fn limits() {
     assert_eq!(node.handle_message(say("a", many), at(0)), Err(Rejected::TooManyAnswers));
     assert!(matches!(node.poll_event(), Some(Event::Done { .. })), "it has answered");
     for _ in 0..100 {
-        node.broadcast(Payload::from_event("e", &()).unwrap(), Scope::all(), false);
+        node.broadcast(Payload::from_event("e", &()).unwrap(), Scope::all(), Flags::default());
     }
     let sent = std::iter::from_fn(|| node.poll_transmit()).count() as u64;
     assert!(sent < 20 && node.stats().dropped >= 80, "{sent}, {:?}", node.stats());

@@ -32,14 +32,14 @@ pub(super) const CASES: &[Case] = list![
     a_namespace_of_one_server_only,
 ];
 
-struct Cluster<const N: usize> {
-    servers: [Server; N],
-    nodes: [BusNode; N],
-    clients: [Ws; N],
+pub(super) struct Cluster<const N: usize> {
+    pub(super) servers: [Server; N],
+    pub(super) nodes: [BusNode; N],
+    pub(super) clients: [Ws; N],
 }
 
 /// Servers with one client each. Its id is in the room `ids`.
-async fn cluster_with<const N: usize>(
+pub(super) async fn cluster_with<const N: usize>(
     config: Config,
     with: impl Fn(ServerBuilder<Server>) -> ServerBuilder<Server>,
 ) -> Cluster<N> {
@@ -63,11 +63,11 @@ async fn cluster_with<const N: usize>(
     Cluster { servers, nodes, clients: clients.try_into().expect("as many") }
 }
 
-async fn cluster<const N: usize>() -> Cluster<N> {
+pub(super) async fn cluster<const N: usize>() -> Cluster<N> {
     cluster_with(Config::default(), |builder| builder).await
 }
 
-fn counted() -> Config {
+pub(super) fn counted() -> Config {
     let mut config = Config::default();
     config.liveness = Liveness::Counted;
     config
@@ -75,7 +75,7 @@ fn counted() -> Config {
 
 impl<const N: usize> Cluster<N> {
     /// Whose clients have got exactly this.
-    async fn got(&mut self, expected: &str) -> Vec<usize> {
+    pub(super) async fn got(&mut self, expected: &str) -> Vec<usize> {
         settle().await;
         let mut who = Vec::new();
         for (at, ws) in self.clients.iter_mut().enumerate() {
