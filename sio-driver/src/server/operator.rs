@@ -204,7 +204,7 @@ impl Operator {
                 got.extend(others.into_iter().map(remote));
             }
             if missing.count > 0 {
-                return Err(Partial { got, missing, malformed: 0 });
+                return Err(Partial { got, missing, unanswered: 0, malformed: 0 });
             }
         }
         Ok(got)

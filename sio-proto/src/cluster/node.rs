@@ -82,6 +82,12 @@ impl Node {
         self.peers.ids()
     }
 
+    /// How many requests wait for answers.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        self.pending.len()
+    }
+
     /// What was counted.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -172,7 +178,13 @@ impl Node {
     ) -> RequestId {
         let request = self.next_request();
         let body = Body::ServerSideEmit { payload, request: Some(request.clone()) };
-        self.request(request.clone(), body, Collected::Values(Vec::new()), now + timeout, now);
+        self.request(
+            request.clone(),
+            body,
+            Collected::Values { values: Vec::new(), unanswered: 0 },
+            now + timeout,
+            now,
+        );
         request
     }
 
@@ -201,6 +213,11 @@ impl Node {
         self.send(ticket.to.clone(), Body::Answer { request: ticket.request.clone(), payload });
     }
 
+    /// Says that there will be no answer to an [`Event::ServerSideEmit`], so that nobody waits for it.
+    pub fn decline(&mut self, ticket: &Ticket) {
+        self.send(ticket.to.clone(), Body::NoAnswer { request: ticket.request.clone() });
+    }
+
     /// A message has come. The node's own are ignored, so an adapter need not know them.
     ///
     /// # Errors
@@ -214,6 +231,7 @@ impl Node {
                 | Body::ClientCount { .. }
                 | Body::ClientAck { .. }
                 | Body::Answer { .. }
+                | Body::NoAnswer { .. }
         );
         let result = self.take(message, now);
         if result.is_err() {
@@ -371,7 +389,8 @@ impl Node {
             Body::Sockets { ref request, .. }
             | Body::ClientCount { ref request, .. }
             | Body::ClientAck { ref request, .. }
-            | Body::Answer { ref request, .. } => match self.pending.get_mut(request) {
+            | Body::Answer { ref request, .. }
+            | Body::NoAnswer { ref request } => match self.pending.get_mut(request) {
                 Some(pending) => pending.answer(from, body, &self.config)?,
                 None => self.stats.late += 1,
             },

@@ -40,7 +40,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..4usize).prop_map(Op::Cancel),
         2 => Just(Op::Answer),
         3 => (0..4usize, prop::option::of(0..4usize)).prop_map(|(of, others)| Op::Count(of, others)),
-        9 => (prop::option::weighted(0.8, 0..4u8), 0..11u8, 0..4usize)
+        9 => (prop::option::weighted(0.8, 0..4u8), 0..12u8, 0..4usize)
             .prop_map(|(from, what, of)| Op::Said(from, what, of)),
     ]
 }
@@ -85,7 +85,8 @@ impl<const COUNTED: bool> Nodes<COUNTED> {
             7 => Body::Sockets { request, sockets: vec![SocketInfo::default(); of] },
             8 => Body::ClientCount { request, count: if of == 3 { usize::MAX } else { of } },
             9 => Body::ClientAck { request, payload },
-            _ => Body::Answer { request, payload },
+            10 => Body::Answer { request, payload },
+            _ => Body::NoAnswer { request },
         };
         let from = from.map(|from| NodeId::new(format!("node {from}")));
         let _ = self.node.handle_message(Message { from, namespace: "/".into(), body }, now);
@@ -144,6 +145,7 @@ impl<const COUNTED: bool> Machine for Nodes<COUNTED> {
                 if let Some(ticket) = self.asked.pop() {
                     self.node.answer_count(&ticket, 2);
                     self.node.answer_sockets(&ticket, vec![SocketInfo::default()]);
+                    self.node.decline(&ticket);
                 }
             }
             Op::Count(of, others) => self.node.handle_count(&self.request(of), others, now),

@@ -139,6 +139,10 @@ impl Cluster {
     }
 }
 
+fn say(from: &'static str, body: Body) -> Message {
+    Message { from: Some(NodeId::new(from)), namespace: "/".into(), body }
+}
+
 fn socket(at: usize) -> SocketInfo {
     SocketInfo { id: format!("socket of {at}").into(), ..SocketInfo::default() }
 }
@@ -320,10 +324,43 @@ fn servers_answer_each_other() {
     cluster.nodes[1].server_side_emit_with_ack(payload, TIMEOUT, at(0));
     cluster.run(at(0));
     let (_, answers, missing) = cluster.done.pop().unwrap();
-    let Answers::Values(values) = answers else { panic!("{answers:?}") };
+    let Answers::Values { values, unanswered: 0 } = answers else { panic!("{answers:?}") };
     let mut values: Vec<u8> = values.iter().map(|value| value.deserialize().unwrap()).collect();
     values.sort_unstable();
     assert_eq!((values, missing.count), (vec![0, 2], 0));
+}
+
+#[test]
+fn nobody_waits_for_a_server_that_declines() {
+    for liveness in [Liveness::heartbeats(), Liveness::Counted] {
+        let (mut asking, mut other) = (node(1, liveness), node(2, liveness));
+        asking.handle_message(say("third", Body::Heartbeat), at(0)).unwrap();
+        let from = Some(other.id().clone());
+        asking.handle_message(Message { from, ..say("", Body::Heartbeat) }, at(0)).unwrap();
+        let payload = Payload::from_event("e", &()).unwrap();
+        let request = asking.server_side_emit_with_ack(payload.clone(), TIMEOUT, at(0));
+        asking.handle_count(&request, Some(2), at(0));
+        while let Some(transmit) = asking.poll_transmit() {
+            if let Transmit::Send { message, .. } = transmit {
+                other.handle_message(message, at(0)).unwrap();
+            }
+        }
+        let Some(Event::ServerSideEmit { ticket: Some(ticket), .. }) = other.poll_event() else { panic!() };
+        other.decline(&ticket);
+        let Some(Transmit::Send { to, message }) = other.poll_transmit() else { panic!() };
+        assert_eq!(to.as_ref(), Some(asking.id()));
+        asking.handle_message(message.clone(), at(1)).unwrap();
+        assert_eq!(asking.handle_message(message, at(1)), Err(Rejected::Twice));
+        assert_eq!(asking.poll_event(), None, "the third is awaited");
+        asking.handle_message(say("third", Body::Answer { request, payload }), at(1)).unwrap();
+        let Some(Event::Done { answers: Answers::Values { values, unanswered }, missing, .. }) =
+            asking.poll_event()
+        else {
+            panic!("all have said something")
+        };
+        assert_eq!((values.len(), unanswered, missing.count), (1, 1, 0));
+        assert_eq!(asking.poll_timeout().is_some(), liveness != Liveness::Counted, "nothing is left");
+    }
 }
 
 #[test]
