@@ -207,3 +207,10 @@ proptest! {
         obey::<Nodes<true>>(&story);
     }
 }
+
+proptest! {
+    #[test]
+    fn peers_that_say_anything(ops in prop::collection::vec(any::<[u8; 4]>(), 0..200)) {
+        sio_proto::fuzzing::cluster_ops(&ops.concat());
+    }
+}
