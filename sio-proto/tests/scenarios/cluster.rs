@@ -435,3 +435,45 @@ fn limits() {
     let sent = std::iter::from_fn(|| node.poll_transmit()).count() as u64;
     assert!(sent < 20 && node.stats().dropped >= 80, "{sent}, {:?}", node.stats());
 }
+
+#[test]
+fn a_silent_node_that_is_heard_of_has_all_its_time_again() {
+    let mut asking = node(1, Liveness::heartbeats());
+    asking.handle_message(say("a", Body::Hello), at(0)).unwrap();
+    asking.fetch_sockets(Scope::all(), Duration::from_secs(1), at(0));
+    asking.handle_timeout(at(1000));
+    assert!(matches!(asking.poll_event(), Some(Event::Done { missing, .. }) if missing.count == 1));
+    // It would have half a second.
+    asking.fetch_sockets(Scope::all(), TIMEOUT, at(1000));
+    asking.handle_message(say("a", Body::Heartbeat), at(1200)).unwrap();
+    asking.handle_timeout(at(1500));
+    assert_eq!(asking.poll_event(), None, "this request waits for it");
+    asking.fetch_sockets(Scope::all(), TIMEOUT, at(1500));
+    asking.handle_timeout(at(5999));
+    assert_eq!(asking.poll_event(), None, "and so does the next");
+    asking.handle_timeout(at(6000));
+    assert!(matches!(asking.poll_event(), Some(Event::Done { .. })));
+    assert_eq!(asking.requests(), 1);
+}
+
+#[test]
+fn what_is_special_about_a_broadcast_arrives() {
+    for flags in [
+        Flags::default(),
+        Flags { volatile: true, compress: None },
+        Flags { volatile: false, compress: Some(false) },
+        Flags { volatile: true, compress: Some(true) },
+    ] {
+        let (mut sender, mut other) = (node(1, Liveness::heartbeats()), node(2, Liveness::heartbeats()));
+        let payload = Payload::from_event("e", &()).unwrap();
+        sender.broadcast(payload.clone(), Scope::all(), flags);
+        sender.broadcast_with_ack(payload, Scope::all(), flags, false, TIMEOUT, at(0));
+        while let Some(Transmit::Send { message, .. }) = sender.poll_transmit() {
+            other.handle_message(message, at(0)).unwrap();
+        }
+        for asks in [false, true] {
+            let Some(Event::Broadcast { volatile, compress, ask, .. }) = other.poll_event() else { panic!() };
+            assert_eq!((Flags { volatile, compress }, ask.is_some()), (flags, asks));
+        }
+    }
+}
