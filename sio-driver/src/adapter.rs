@@ -105,10 +105,10 @@ pub mod api {
         EmitError, EmitWithAck, Emits, EncodeError, Error, Event, EventHandler, EventName, Events, Flags,
         FromContext, Handler, Handshake, Incoming, IntoReply, IntoRooms, Middleware, Namespace,
         NamespaceRequest, NoAck, Operator, Overflow, Packet, PacketError, ParentNamespace, Parser, Partial,
-        Payload, Peer, RefusedRequest, Rejection, RemoteHandshake, RemoteSocket, RequestError, RequestHead,
-        Room, SameSite, Secure, ServerBuilder, ServerSide, ServerSideEmitWithAck, Socket, SocketBuilder,
-        SocketData, SocketId, State, Stats, Str, Traffic, Transport, TransportError, TransportStats,
-        TypedEvent, Volatile, cluster, events, parser,
+        Payload, Peer, RefusedRequest, Rejection, RemoteEmitWithAck, RemoteHandshake, RemoteSocket,
+        RequestError, RequestHead, Room, SameSite, Secure, ServerBuilder, ServerSide, ServerSideEmitWithAck,
+        Socket, SocketBuilder, SocketData, SocketId, State, Stats, Str, Traffic, Transport, TransportError,
+        TransportStats, TypedEvent, Volatile, cluster, events, parser,
     };
     #[cfg(feature = "tls")]
     #[doc(no_inline)]

@@ -55,6 +55,11 @@ fn server_ops() {
 }
 
 #[test]
+fn cluster_ops() {
+    replay("cluster_ops", fuzzing::cluster_ops);
+}
+
+#[test]
 fn client_ops() {
     replay("client_ops", fuzzing::client_ops);
 }

@@ -106,7 +106,7 @@ const FEATURES: &[(&str, &[&str])] = &[
     ("Server: answers, cookie, cross-origin headers, compression, client files", &["server::http_answers"]),
     ("Server: connection state recovery", &["server::recovery"]),
     ("Parsers of one's own, and MessagePack, on both sides", &["server::parsers"]),
-    ("Server: several servers", &["server::cluster"]),
+    ("Server: several servers", &["server::cluster", "server::cluster_sockets"]),
     ("Server: dynamic namespaces", &["server::dynamic"]),
     ("Server: data of sockets, middlewares of events, watching what is sent", &["server::sockets"]),
     ("Server: back-pressure", &["server::pressure"]),

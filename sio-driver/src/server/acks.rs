@@ -66,7 +66,7 @@ impl<T: DeserializeOwned + Send + 'static> BroadcastWithAck<T> {
     pub fn send(self) -> BoxFuture<Result<Vec<AckResponse<T>>, EmitError>> {
         let Self { operator, packet, timeout, .. } = self;
         let asked = packet.map(|(ack, packet, payload)| {
-            let others = payload.and_then(|payload| operator.ask_others(payload, timeout));
+            let others = payload.and_then(|payload| operator.ask_others(payload, false, timeout));
             (operator.send_with_ack(ack, packet, timeout), others)
         });
         Box::pin(async move {

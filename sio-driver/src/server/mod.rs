@@ -54,7 +54,10 @@ use shard::Shard;
 
 pub use acks::{AckResponse, BroadcastWithAck};
 pub use builder::ServerBuilder;
-pub use cluster::{Partial, RemoteHandshake, RemoteSocket, RequestError, ServerSide, ServerSideEmitWithAck};
+pub use cluster::{
+    Partial, RemoteEmitWithAck, RemoteHandshake, RemoteSocket, RequestError, ServerSide,
+    ServerSideEmitWithAck,
+};
 pub use conn::Conn;
 pub(crate) use conn::Link;
 pub use data::SocketData;

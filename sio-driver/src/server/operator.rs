@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sio_proto::Str;
-use sio_proto::cluster::{self, Change};
+use sio_proto::cluster::{self, Change, Flags};
 use sio_proto::engine::Encoded;
 use sio_proto::hub::Scope;
 use sio_proto::server::{Broadcast, Delivery, Op};
@@ -72,8 +72,9 @@ impl Operator {
     }
 
     /// What another server wants of the clients of this one.
-    pub(super) fn local_of(namespace: Namespace, scope: Scope, volatile: bool) -> Self {
-        Self { volatile, local: true, ..Self::new(namespace, scope) }
+    pub(super) fn local_of(namespace: Namespace, scope: Scope, flags: Flags) -> Self {
+        let Flags { volatile, compress } = flags;
+        Self { volatile, compress: compress.unwrap_or(true), local: true, ..Self::new(namespace, scope) }
     }
 
     /// Only the clients of this server, if there are several: see [`ServerBuilder::adapter`](crate::ServerBuilder::adapter).
@@ -136,7 +137,7 @@ impl Operator {
         let delivery = self.apply(&Op::Broadcast(broadcast));
         if let Some((member, payload)) = payload {
             let (payload, scope) = (payload.map_err(EncodeError::from)?, self.scope.clone());
-            member.act(|node, _| node.broadcast(payload, scope, self.volatile));
+            member.act(|node, _| node.broadcast(payload, scope, self.flags()));
         }
         Ok(delivery)
     }
@@ -203,10 +204,15 @@ impl Operator {
                 got.extend(others.into_iter().map(remote));
             }
             if missing.count > 0 {
-                return Err(Partial { got, missing, malformed: 0 });
+                return Err(Partial { got, missing, unanswered: 0, malformed: 0 });
             }
         }
         Ok(got)
+    }
+
+    /// As other servers are told of them. Silence is the default there: what is said by nobody need not be carried.
+    fn flags(&self) -> Flags {
+        Flags { volatile: self.volatile, compress: (!self.compress).then_some(false) }
     }
 
     /// The way to other servers, if they are meant too.
@@ -247,15 +253,17 @@ impl Operator {
             encoder.event(self.namespace.name(), Some(ack), event, args)
         })?;
         self.namespace.watch(&self.scope, event, args);
-        Ok(self.send_with_ack(ack, packet, timeout))
+        Ok(self.send_with_ack(ack, packet.compress(self.compress), timeout))
     }
 
     /// As [`send_with_ack`](Self::send_with_ack), to the clients of other servers.
-    pub(super) fn ask_others(&self, payload: Payload, timeout: Duration) -> Option<Requested> {
-        let (scope, volatile) = (self.scope.clone(), self.volatile);
+    ///
+    /// `single`: they are one client, so that the first is all.
+    pub(super) fn ask_others(&self, payload: Payload, single: bool, timeout: Duration) -> Option<Requested> {
+        let (scope, flags) = (self.scope.clone(), self.flags());
         Some(
             self.beyond()?
-                .request(|node, now| node.broadcast_with_ack(payload, scope, volatile, false, timeout, now)),
+                .request(|node, now| node.broadcast_with_ack(payload, scope, flags, single, timeout, now)),
         )
     }
 

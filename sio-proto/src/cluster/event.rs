@@ -43,6 +43,8 @@ pub enum Event {
         scope: Scope,
         /// Only those to whom it can go out at once.
         volatile: bool,
+        /// The sender's wish about compression, if it has one.
+        compress: Option<bool>,
         /// If acknowledgements are wanted, within this time:
         /// [`answer_count`](super::Node::answer_count) first, then [`answer_ack`](super::Node::answer_ack) for each.
         ask: Option<(Ticket, Duration)>,
@@ -67,7 +69,7 @@ pub enum Event {
         from: Option<NodeId>,
         /// Name and arguments.
         payload: Payload,
-        /// For [`answer`](super::Node::answer), if an answer is wanted.
+        /// For [`answer`](super::Node::answer) or [`decline`](super::Node::decline), if an answer is wanted.
         ticket: Option<Ticket>,
     },
     /// A request is over: all have answered, or its time is up. Comes once for each request that was not cancelled.
@@ -95,7 +97,12 @@ pub enum Answers {
         unanswered: usize,
     },
     /// To [`server_side_emit_with_ack`](super::Node::server_side_emit_with_ack).
-    Values(Vec<Payload>),
+    Values {
+        /// What servers answered.
+        values: Vec<Payload>,
+        /// How many servers said that they have no answer.
+        unanswered: usize,
+    },
 }
 
 /// Nodes that have not answered.

@@ -134,6 +134,14 @@ pub enum Body {
         /// The handler's values; the known dialects carry the first only.
         payload: Payload,
     },
+    /// A server has no answer to an event for servers, and will have none.
+    ///
+    /// The JavaScript servers say nothing then, and wait. A dialect of theirs writes it as an answer without a value and with a key that
+    /// they do not look at, such as `"noAnswer": true`: they take it as a handler's `undefined`.
+    NoAnswer {
+        /// What is answered.
+        request: RequestId,
+    },
 }
 
 /// An event for clients of all nodes.
@@ -145,10 +153,19 @@ pub struct Broadcast {
     pub scope: Scope,
     /// Only for those to whom it can go out at once.
     pub volatile: bool,
-    /// The sender's wish about compression, if it has one. Kept for dialects that carry it.
+    /// The sender's wish about compression, if it has one; for dialects that carry it.
     pub compress: Option<bool>,
     /// If acknowledgements are wanted.
     pub ask: Option<Ask>,
+}
+
+/// What is special about a broadcast.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Flags {
+    /// Only for those to whom it can go out at once. Default: for all.
+    pub volatile: bool,
+    /// The sender's wish about compression, if it has one. Default: none.
+    pub compress: Option<bool>,
 }
 
 /// That acknowledgements of a broadcast are wanted.
@@ -217,7 +234,11 @@ impl Body {
         const FIXED: usize = 64;
         FIXED
             + match self {
-                Self::Hello | Self::Heartbeat | Self::Bye | Self::ClientCount { .. } => 0,
+                Self::Hello
+                | Self::Heartbeat
+                | Self::Bye
+                | Self::ClientCount { .. }
+                | Self::NoAnswer { .. } => 0,
                 Self::Broadcast(Broadcast { payload, scope, .. }) => payload.size() + scope_size(scope),
                 Self::Change { scope, change } => {
                     let rooms = match change {

@@ -42,5 +42,5 @@ mod pending;
 
 pub use config::{Config, Liveness};
 pub use event::{Answers, Event, Missing, Rejected, Stats, Ticket, Transmit};
-pub use message::{Ask, Body, Broadcast, Change, Message, NodeId, RequestId, SocketInfo};
+pub use message::{Ask, Body, Broadcast, Change, Flags, Message, NodeId, RequestId, SocketInfo};
 pub use node::Node;

@@ -9,8 +9,8 @@ use core::time::Duration;
 use super::peers::Peers;
 use super::pending::{Collected, Pending};
 use super::{
-    Ask, Body, Broadcast, Change, Config, Event, Liveness, Message, NodeId, Rejected, RequestId, SocketInfo,
-    Stats, Ticket, Transmit,
+    Ask, Body, Broadcast, Change, Config, Event, Flags, Liveness, Message, NodeId, Rejected, RequestId,
+    SocketInfo, Stats, Ticket, Transmit,
 };
 use crate::hub::Scope;
 use crate::id::Random;
@@ -82,6 +82,12 @@ impl Node {
         self.peers.ids()
     }
 
+    /// How many requests wait for answers.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        self.pending.len()
+    }
+
     /// What was counted.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -121,8 +127,9 @@ impl Node {
     }
 
     /// Sends an event to the clients of all other nodes that are meant.
-    pub fn broadcast(&mut self, payload: Payload, scope: Scope, volatile: bool) {
-        self.send(None, Body::Broadcast(Broadcast { payload, scope, volatile, compress: None, ask: None }));
+    pub fn broadcast(&mut self, payload: Payload, scope: Scope, flags: Flags) {
+        let Flags { volatile, compress } = flags;
+        self.send(None, Body::Broadcast(Broadcast { payload, scope, volatile, compress, ask: None }));
     }
 
     /// Does something to the clients of all other nodes that are meant.
@@ -148,14 +155,15 @@ impl Node {
         &mut self,
         payload: Payload,
         scope: Scope,
-        volatile: bool,
+        flags: Flags,
         single: bool,
         timeout: Duration,
         now: Instant,
     ) -> RequestId {
         let request = self.next_request();
         let ask = Some(Ask { request: request.clone(), timeout, single });
-        let body = Body::Broadcast(Broadcast { payload, scope, volatile, compress: None, ask });
+        let Flags { volatile, compress } = flags;
+        let body = Body::Broadcast(Broadcast { payload, scope, volatile, compress, ask });
         let collected = Collected::Acks { acks: Vec::new(), clients: BTreeMap::new(), single };
         self.request(request.clone(), body, collected, now + timeout, now);
         request
@@ -170,7 +178,13 @@ impl Node {
     ) -> RequestId {
         let request = self.next_request();
         let body = Body::ServerSideEmit { payload, request: Some(request.clone()) };
-        self.request(request.clone(), body, Collected::Values(Vec::new()), now + timeout, now);
+        self.request(
+            request.clone(),
+            body,
+            Collected::Values { values: Vec::new(), unanswered: 0 },
+            now + timeout,
+            now,
+        );
         request
     }
 
@@ -199,6 +213,11 @@ impl Node {
         self.send(ticket.to.clone(), Body::Answer { request: ticket.request.clone(), payload });
     }
 
+    /// Says that there will be no answer to an [`Event::ServerSideEmit`], so that nobody waits for it.
+    pub fn decline(&mut self, ticket: &Ticket) {
+        self.send(ticket.to.clone(), Body::NoAnswer { request: ticket.request.clone() });
+    }
+
     /// A message has come. The node's own are ignored, so an adapter need not know them.
     ///
     /// # Errors
@@ -212,6 +231,7 @@ impl Node {
                 | Body::ClientCount { .. }
                 | Body::ClientAck { .. }
                 | Body::Answer { .. }
+                | Body::NoAnswer { .. }
         );
         let result = self.take(message, now);
         if result.is_err() {
@@ -354,9 +374,9 @@ impl Node {
                     self.lose(&from);
                 }
             }
-            Body::Broadcast(Broadcast { payload, scope, volatile, ask, .. }) => {
+            Body::Broadcast(Broadcast { payload, scope, volatile, compress, ask }) => {
                 let ask = ask.map(|ask| (ticket(ask.request), ask.timeout));
-                self.events.push_back(Event::Broadcast { payload, scope, volatile, ask });
+                self.events.push_back(Event::Broadcast { payload, scope, volatile, compress, ask });
             }
             Body::Change { scope, change } => self.events.push_back(Event::Change { scope, change }),
             Body::FetchSockets { request, scope } => {
@@ -369,7 +389,8 @@ impl Node {
             Body::Sockets { ref request, .. }
             | Body::ClientCount { ref request, .. }
             | Body::ClientAck { ref request, .. }
-            | Body::Answer { ref request, .. } => match self.pending.get_mut(request) {
+            | Body::Answer { ref request, .. }
+            | Body::NoAnswer { ref request } => match self.pending.get_mut(request) {
                 Some(pending) => pending.answer(from, body, &self.config)?,
                 None => self.stats.late += 1,
             },
@@ -396,8 +417,11 @@ impl Node {
             if let Some(pending) = self.pending.remove(&request) {
                 if pending.must_be_answered() {
                     let missing = pending.missing(&self.peers);
-                    missing.nodes.iter().for_each(|node| self.peers.set_silent(node));
-                    self.silent = missing.count;
+                    // Once the only acknowledgement is there the others are not awaited: that is not their silence.
+                    if missing.count == 0 || !pending.is_complete() {
+                        missing.nodes.iter().for_each(|node| self.peers.set_silent(node));
+                        self.silent = missing.count;
+                    }
                 }
                 self.finish(request, pending);
             }

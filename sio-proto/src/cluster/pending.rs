@@ -14,7 +14,7 @@ use crate::time::earliest;
 pub(super) enum Collected {
     Sockets(Vec<SocketInfo>),
     Acks { acks: Vec<Payload>, clients: BTreeMap<Option<NodeId>, Clients>, single: bool },
-    Values(Vec<Payload>),
+    Values { values: Vec<Payload>, unanswered: usize },
 }
 
 /// Clients of one node, or of all nodes that do not say who they are.
@@ -102,7 +102,7 @@ impl Pending {
 
     /// Whether silence means that something is wrong with a node. A server without a handler is silent too.
     pub(super) fn must_be_answered(&self) -> bool {
-        !matches!(self.collected, Collected::Values(_))
+        !matches!(self.collected, Collected::Values { .. })
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
@@ -180,11 +180,18 @@ impl Pending {
                     sockets.extend(more);
                 }
             }
-            (Body::Answer { payload, .. }, Collected::Values(_)) => {
+            (Body::Answer { payload, .. }, Collected::Values { .. }) => {
                 self.check_off(from.as_ref())?;
                 self.admit(1, size, config)?;
-                if let Collected::Values(values) = &mut self.collected {
+                if let Collected::Values { values, .. } = &mut self.collected {
                     values.push(payload);
+                }
+            }
+            (Body::NoAnswer { .. }, Collected::Values { .. }) => {
+                self.check_off(from.as_ref())?;
+                self.admit(1, size, config)?;
+                if let Collected::Values { unanswered, .. } = &mut self.collected {
+                    *unanswered += 1;
                 }
             }
             (Body::ClientCount { count, .. }, Collected::Acks { .. }) => {
@@ -232,7 +239,7 @@ impl Pending {
         match self.collected {
             Collected::Sockets(sockets) => Answers::Sockets(sockets),
             Collected::Acks { acks, .. } => Answers::Acks { acks, unanswered },
-            Collected::Values(values) => Answers::Values(values),
+            Collected::Values { values, unanswered } => Answers::Values { values, unanswered },
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Each takes any bytes and panics if a promise of the crate does not hold.
 
 mod client;
+mod cluster;
 mod world;
 
 use alloc::string::String;
@@ -13,6 +14,7 @@ use serde::de::{Deserialize, IgnoredAny};
 use serde_json::Value;
 
 pub use client::client_ops;
+pub use cluster::cluster_ops;
 pub use world::{Op, server_ops};
 
 use crate::Str;

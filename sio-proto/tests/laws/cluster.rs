@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sio_proto::cluster::{
-    Ask, Body, Broadcast, Change, Config, Event, Liveness, Message, Node, NodeId, RequestId, SocketInfo,
-    Ticket, Transmit,
+    Ask, Body, Broadcast, Change, Config, Event, Flags, Liveness, Message, Node, NodeId, RequestId,
+    SocketInfo, Ticket, Transmit,
 };
 use sio_proto::hub::Scope;
 use sio_proto::socket::Payload;
@@ -40,7 +40,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..4usize).prop_map(Op::Cancel),
         2 => Just(Op::Answer),
         3 => (0..4usize, prop::option::of(0..4usize)).prop_map(|(of, others)| Op::Count(of, others)),
-        9 => (prop::option::weighted(0.8, 0..4u8), 0..11u8, 0..4usize)
+        9 => (prop::option::weighted(0.8, 0..4u8), 0..12u8, 0..4usize)
             .prop_map(|(from, what, of)| Op::Said(from, what, of)),
     ]
 }
@@ -85,7 +85,8 @@ impl<const COUNTED: bool> Nodes<COUNTED> {
             7 => Body::Sockets { request, sockets: vec![SocketInfo::default(); of] },
             8 => Body::ClientCount { request, count: if of == 3 { usize::MAX } else { of } },
             9 => Body::ClientAck { request, payload },
-            _ => Body::Answer { request, payload },
+            10 => Body::Answer { request, payload },
+            _ => Body::NoAnswer { request },
         };
         let from = from.map(|from| NodeId::new(format!("node {from}")));
         let _ = self.node.handle_message(Message { from, namespace: "/".into(), body }, now);
@@ -113,7 +114,7 @@ impl<const COUNTED: bool> Machine for Nodes<COUNTED> {
         let over = self.node.is_closed();
         match *op {
             Op::Start => self.node.start(now),
-            Op::Broadcast => self.node.broadcast(event(), Scope::all(), false),
+            Op::Broadcast => self.node.broadcast(event(), Scope::all(), Flags::default()),
             // Who asks a node that has gone is told at once.
             Op::Fetch(_) | Op::Acks(..) | Op::ServerSide(_) if over => {}
             Op::Fetch(time) => {
@@ -121,8 +122,14 @@ impl<const COUNTED: bool> Machine for Nodes<COUNTED> {
                 self.asked(request);
             }
             Op::Acks(time, single) => {
-                let request =
-                    self.node.broadcast_with_ack(event(), Scope::all(), false, single, millis(time), now);
+                let request = self.node.broadcast_with_ack(
+                    event(),
+                    Scope::all(),
+                    Flags::default(),
+                    single,
+                    millis(time),
+                    now,
+                );
                 self.asked(request);
             }
             Op::ServerSide(time) => {
@@ -138,6 +145,7 @@ impl<const COUNTED: bool> Machine for Nodes<COUNTED> {
                 if let Some(ticket) = self.asked.pop() {
                     self.node.answer_count(&ticket, 2);
                     self.node.answer_sockets(&ticket, vec![SocketInfo::default()]);
+                    self.node.decline(&ticket);
                 }
             }
             Op::Count(of, others) => self.node.handle_count(&self.request(of), others, now),
@@ -197,5 +205,12 @@ proptest! {
     #[test]
     fn counted(story in story(op())) {
         obey::<Nodes<true>>(&story);
+    }
+}
+
+proptest! {
+    #[test]
+    fn peers_that_say_anything(ops in prop::collection::vec(any::<[u8; 4]>(), 0..200)) {
+        sio_proto::fuzzing::cluster_ops(&ops.concat());
     }
 }

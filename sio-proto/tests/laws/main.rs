@@ -10,6 +10,7 @@
 
 mod client;
 mod cluster;
+mod cluster_net;
 mod codecs;
 #[path = "../common/mod.rs"]
 mod common;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sio_proto::cluster::{
-    Answers, Body, Change, Config, Event, Liveness, Message, Missing, Node, NodeId, Rejected, RequestId,
-    SocketInfo, Transmit,
+    Answers, Body, Change, Config, Event, Flags, Liveness, Message, Missing, Node, NodeId, Rejected,
+    RequestId, SocketInfo, Transmit,
 };
 use sio_proto::hub::Scope;
 use sio_proto::socket::Payload;
@@ -139,6 +139,10 @@ impl Cluster {
     }
 }
 
+fn say(from: &'static str, body: Body) -> Message {
+    Message { from: Some(NodeId::new(from)), namespace: "/".into(), body }
+}
+
 fn socket(at: usize) -> SocketInfo {
     SocketInfo { id: format!("socket of {at}").into(), ..SocketInfo::default() }
 }
@@ -238,7 +242,7 @@ fn acknowledgements_of_clients() {
     {
         cluster.anonymous = anonymous;
         let payload = Payload::from_event("e", &()).unwrap();
-        cluster.nodes[0].broadcast_with_ack(payload, Scope::all(), false, false, TIMEOUT, at(1));
+        cluster.nodes[0].broadcast_with_ack(payload, Scope::all(), Flags::default(), false, TIMEOUT, at(1));
         cluster.run(at(1));
         let (_, answers, missing) = cluster.done.pop().unwrap();
         let Answers::Acks { acks, unanswered } = answers else { panic!("{answers:?}") };
@@ -246,11 +250,42 @@ fn acknowledgements_of_clients() {
     }
 }
 
+/// The first acknowledgement ends the request; those that were not heard of by then are not frozen.
+#[test]
+fn one_acknowledgement_is_nobodys_silence() {
+    for liveness in [Liveness::heartbeats(), Liveness::Counted] {
+        let mut asking = node(1, liveness);
+        let say =
+            |from: &'static str, body| Message { from: Some(NodeId::new(from)), namespace: "/".into(), body };
+        for from in ["a", "b"] {
+            asking.handle_message(say(from, Body::Hello), at(0)).unwrap();
+        }
+        let payload = Payload::from_event("e", &()).unwrap();
+        let flags = Flags::default();
+        let request = asking.broadcast_with_ack(payload.clone(), Scope::all(), flags, true, TIMEOUT, at(0));
+        asking.handle_count(&request, Some(2), at(0));
+        asking
+            .handle_message(say("a", Body::ClientAck { request: request.clone(), payload }), at(0))
+            .unwrap();
+        let Some(Event::Done { answers: Answers::Acks { acks, .. }, .. }) = asking.poll_event() else {
+            panic!("one is enough")
+        };
+        assert_eq!(acks.len(), 1);
+        let request = asking.fetch_sockets(Scope::all(), TIMEOUT, at(0));
+        asking.handle_count(&request, Some(2), at(0));
+        asking.handle_message(say("a", Body::Sockets { request, sockets: vec![] }), at(0)).unwrap();
+        asking.handle_timeout(at(4999));
+        assert_eq!(asking.poll_event(), None, "b has all the time there is");
+        asking.handle_timeout(at(5000));
+        assert!(matches!(asking.poll_event(), Some(Event::Done { missing, .. }) if missing.count == 1));
+    }
+}
+
 #[test]
 fn an_acknowledgement_may_come_before_the_count() {
     let mut node = node(1, Liveness::Counted);
     let payload = Payload::from_event("e", &()).unwrap();
-    let request = node.broadcast_with_ack(payload, Scope::all(), false, false, TIMEOUT, at(0));
+    let request = node.broadcast_with_ack(payload, Scope::all(), Flags::default(), false, TIMEOUT, at(0));
     node.handle_count(&request, Some(1), at(0));
     let answer = |body| Message { from: None, namespace: "/".into(), body };
     let ack = Payload::from_args(&1).unwrap();
@@ -275,7 +310,7 @@ fn clients_of_a_node_that_dies_are_not_waited_for() {
     let say = |body| Message { from: Some(other.clone()), namespace: "/".into(), body };
     asking.handle_message(say(Body::Hello), at(0)).unwrap();
     let payload = Payload::from_event("e", &()).unwrap();
-    let request = asking.broadcast_with_ack(payload, Scope::all(), false, false, TIMEOUT, at(0));
+    let request = asking.broadcast_with_ack(payload, Scope::all(), Flags::default(), false, TIMEOUT, at(0));
     asking.handle_message(say(Body::ClientCount { request, count: 3 }), at(0)).unwrap();
     assert_eq!(asking.poll_event(), None);
     asking.handle_message(say(Body::Bye), at(1)).unwrap();
@@ -289,10 +324,43 @@ fn servers_answer_each_other() {
     cluster.nodes[1].server_side_emit_with_ack(payload, TIMEOUT, at(0));
     cluster.run(at(0));
     let (_, answers, missing) = cluster.done.pop().unwrap();
-    let Answers::Values(values) = answers else { panic!("{answers:?}") };
+    let Answers::Values { values, unanswered: 0 } = answers else { panic!("{answers:?}") };
     let mut values: Vec<u8> = values.iter().map(|value| value.deserialize().unwrap()).collect();
     values.sort_unstable();
     assert_eq!((values, missing.count), (vec![0, 2], 0));
+}
+
+#[test]
+fn nobody_waits_for_a_server_that_declines() {
+    for liveness in [Liveness::heartbeats(), Liveness::Counted] {
+        let (mut asking, mut other) = (node(1, liveness), node(2, liveness));
+        asking.handle_message(say("third", Body::Heartbeat), at(0)).unwrap();
+        let from = Some(other.id().clone());
+        asking.handle_message(Message { from, ..say("", Body::Heartbeat) }, at(0)).unwrap();
+        let payload = Payload::from_event("e", &()).unwrap();
+        let request = asking.server_side_emit_with_ack(payload.clone(), TIMEOUT, at(0));
+        asking.handle_count(&request, Some(2), at(0));
+        while let Some(transmit) = asking.poll_transmit() {
+            if let Transmit::Send { message, .. } = transmit {
+                other.handle_message(message, at(0)).unwrap();
+            }
+        }
+        let Some(Event::ServerSideEmit { ticket: Some(ticket), .. }) = other.poll_event() else { panic!() };
+        other.decline(&ticket);
+        let Some(Transmit::Send { to, message }) = other.poll_transmit() else { panic!() };
+        assert_eq!(to.as_ref(), Some(asking.id()));
+        asking.handle_message(message.clone(), at(1)).unwrap();
+        assert_eq!(asking.handle_message(message, at(1)), Err(Rejected::Twice));
+        assert_eq!(asking.poll_event(), None, "the third is awaited");
+        asking.handle_message(say("third", Body::Answer { request, payload }), at(1)).unwrap();
+        let Some(Event::Done { answers: Answers::Values { values, unanswered }, missing, .. }) =
+            asking.poll_event()
+        else {
+            panic!("all have said something")
+        };
+        assert_eq!((values.len(), unanswered, missing.count), (1, 1, 0));
+        assert_eq!(asking.poll_timeout().is_some(), liveness != Liveness::Counted, "nothing is left");
+    }
 }
 
 #[test]
@@ -362,8 +430,50 @@ fn limits() {
     assert_eq!(node.handle_message(say("a", many), at(0)), Err(Rejected::TooManyAnswers));
     assert!(matches!(node.poll_event(), Some(Event::Done { .. })), "it has answered");
     for _ in 0..100 {
-        node.broadcast(Payload::from_event("e", &()).unwrap(), Scope::all(), false);
+        node.broadcast(Payload::from_event("e", &()).unwrap(), Scope::all(), Flags::default());
     }
     let sent = std::iter::from_fn(|| node.poll_transmit()).count() as u64;
     assert!(sent < 20 && node.stats().dropped >= 80, "{sent}, {:?}", node.stats());
+}
+
+#[test]
+fn a_silent_node_that_is_heard_of_has_all_its_time_again() {
+    let mut asking = node(1, Liveness::heartbeats());
+    asking.handle_message(say("a", Body::Hello), at(0)).unwrap();
+    asking.fetch_sockets(Scope::all(), Duration::from_secs(1), at(0));
+    asking.handle_timeout(at(1000));
+    assert!(matches!(asking.poll_event(), Some(Event::Done { missing, .. }) if missing.count == 1));
+    // It would have half a second.
+    asking.fetch_sockets(Scope::all(), TIMEOUT, at(1000));
+    asking.handle_message(say("a", Body::Heartbeat), at(1200)).unwrap();
+    asking.handle_timeout(at(1500));
+    assert_eq!(asking.poll_event(), None, "this request waits for it");
+    asking.fetch_sockets(Scope::all(), TIMEOUT, at(1500));
+    asking.handle_timeout(at(5999));
+    assert_eq!(asking.poll_event(), None, "and so does the next");
+    asking.handle_timeout(at(6000));
+    assert!(matches!(asking.poll_event(), Some(Event::Done { .. })));
+    assert_eq!(asking.requests(), 1);
+}
+
+#[test]
+fn what_is_special_about_a_broadcast_arrives() {
+    for flags in [
+        Flags::default(),
+        Flags { volatile: true, compress: None },
+        Flags { volatile: false, compress: Some(false) },
+        Flags { volatile: true, compress: Some(true) },
+    ] {
+        let (mut sender, mut other) = (node(1, Liveness::heartbeats()), node(2, Liveness::heartbeats()));
+        let payload = Payload::from_event("e", &()).unwrap();
+        sender.broadcast(payload.clone(), Scope::all(), flags);
+        sender.broadcast_with_ack(payload, Scope::all(), flags, false, TIMEOUT, at(0));
+        while let Some(Transmit::Send { message, .. }) = sender.poll_transmit() {
+            other.handle_message(message, at(0)).unwrap();
+        }
+        for asks in [false, true] {
+            let Some(Event::Broadcast { volatile, compress, ask, .. }) = other.poll_event() else { panic!() };
+            assert_eq!((Flags { volatile, compress }, ask.is_some()), (flags, asks));
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sio_proto::Str;
-use sio_proto::cluster::{Event, SocketInfo, Ticket};
+use sio_proto::cluster::{Event, Flags, SocketInfo, Ticket};
 use sio_proto::hub::Scope;
 use sio_proto::server::Op;
 
@@ -14,9 +14,9 @@ use crate::server::operator::Operator;
 impl Namespace {
     pub(super) fn deliver(&self, member: &Arc<Member>, event: Event) {
         match event {
-            Event::Broadcast { payload, scope, volatile, ask } => {
+            Event::Broadcast { payload, scope, volatile, compress, ask } => {
                 let Some(name) = payload.name_str() else { return };
-                let operator = Operator::local_of(self.clone(), scope, volatile);
+                let operator = Operator::local_of(self.clone(), scope, Flags { volatile, compress });
                 let failed = match ask {
                     None => operator.emit(&name, &payload).err(),
                     Some((ticket, timeout)) => {
@@ -29,7 +29,7 @@ impl Namespace {
                 }
             }
             Event::Change { scope, change } => {
-                Operator::local_of(self.clone(), scope, false).apply(&Op::from(change));
+                Operator::local_of(self.clone(), scope, Flags::default()).apply(&Op::from(change));
             }
             Event::FetchSockets { ticket, scope } => {
                 let sockets = self.infos(&scope);

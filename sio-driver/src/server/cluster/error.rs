@@ -14,6 +14,8 @@ pub struct Partial<T> {
     pub got: Vec<T>,
     /// Who did not answer in time.
     pub missing: Missing,
+    /// How many servers said that they have no answer: no handler for the event, or one that failed or gave nothing.
+    pub unanswered: usize,
     /// How many answers did not parse as what was asked for.
     pub malformed: usize,
 }
@@ -24,6 +26,9 @@ impl<T> fmt::Display for Partial<T> {
         write!(f, "{} answers, {count} servers did not answer in time", self.got.len())?;
         if !nodes.is_empty() {
             write!(f, " ({nodes:?})")?;
+        }
+        if self.unanswered > 0 {
+            write!(f, ", {} servers have no answer", self.unanswered)?;
         }
         if self.malformed > 0 {
             write!(f, ", {} answers of another type", self.malformed)?;

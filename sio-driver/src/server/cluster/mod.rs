@@ -6,6 +6,7 @@ mod error;
 mod link;
 mod member;
 mod remote;
+mod remote_ack;
 mod server_side;
 
 use sio_proto::cluster::Config;
@@ -18,6 +19,7 @@ pub use link::Link;
 pub(crate) use member::{Member, Requested};
 pub(crate) use remote::Share;
 pub use remote::{RemoteHandshake, RemoteSocket};
+pub use remote_ack::RemoteEmitWithAck;
 pub use server_side::{ServerSide, ServerSideEmitWithAck};
 
 /// Carries messages between the servers of a cluster: given to [`ServerBuilder::adapter`](crate::ServerBuilder::adapter).

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use sio_proto::Str;
 use sio_proto::cluster::SocketInfo;
 use sio_proto::hub::{Room, Scope};
-use sio_proto::socket::Args;
+use sio_proto::socket::{Args, EncodeError, Payload};
 
+use super::RemoteEmitWithAck;
 use crate::error::EmitError;
-use crate::handlers::Emits;
+use crate::handlers::{Asks, Emits};
 use crate::server::{IntoRooms, Namespace, Operator, Socket};
 
 /// What other servers see of the data of sockets.
@@ -90,6 +91,21 @@ impl RemoteSocket {
     /// [`EmitError::Encode`] only.
     pub fn emit<A: Args + ?Sized>(&self, event: impl Emits<A>, args: &A) -> Result<(), EmitError> {
         self.operator().emit(event, args).map(drop)
+    }
+
+    /// Sends it an event, wherever it is, and waits for its acknowledgement when awaited: `T` is what it answers, as for
+    /// [`Socket::emit_with_ack`].
+    ///
+    /// ```ignore
+    /// let answer: String = socket.emit_with_ack("question", "?").timeout(SECOND).await?;
+    /// ```
+    pub fn emit_with_ack<T, A: Args + ?Sized>(
+        &self,
+        event: impl Asks<A, T>,
+        args: &A,
+    ) -> RemoteEmitWithAck<T> {
+        let payload = Payload::from_event(event.as_name(), args).map_err(EncodeError::from);
+        RemoteEmitWithAck::new(self.operator(), self.id(), payload.map_err(EmitError::from))
     }
 
     /// Puts it into a room, or into several.

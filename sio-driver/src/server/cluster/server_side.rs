@@ -132,22 +132,33 @@ pub(super) fn handle(
     payload: Payload,
     ticket: Option<Ticket>,
 ) {
-    let Some(name) = payload.name_str() else { return };
+    let decline = || {
+        if let Some(ticket) = &ticket {
+            member.act(|node, _| node.decline(ticket));
+        }
+    };
+    let Some(name) = payload.name_str() else { return decline() };
     let Some(server) = namespace.server() else { return };
     let handlers = namespace.handlers();
     let Some(found) = find(&name, Some(&handlers.server_side), None) else {
         tracing::debug!(namespace = %namespace.name(), event = %name, "no handler for an event of another server");
-        return;
+        return decline();
     };
     let Some(running) = member.run_one() else {
         tracing::error!(namespace = %namespace.name(), event = %name, "dropped: too many handlers of other servers' events run");
-        return;
+        return decline();
     };
     let ack = ticket.is_some().then_some(0);
     let (namespace, member) = (namespace.clone(), member.clone());
     let host = member.host().clone();
-    let peer = ServerSide(Arc::new(Inner { server, namespace, handlers, member, from, ticket }));
-    let mut run = found.run(peer, payload, ack);
+    let inner = Arc::new(Inner { server, namespace, handlers, member, from, ticket });
+    let handlers = found.run(ServerSide(inner.clone()), payload, ack);
+    let mut run = Box::pin(async move {
+        // Nobody has taken the right to answer.
+        if let (Some(_), Some(ticket)) = (handlers.await, &inner.ticket) {
+            inner.member.act(|node, _| node.decline(ticket));
+        }
+    });
     if run.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())) == Poll::Pending {
         host.spawn(Box::pin(async move {
             let _running = running;
@@ -162,7 +173,7 @@ impl Namespace {
     ///
     /// It takes the extractors [`Data`](crate::Data), [`Payload`], [`Ack`](crate::Ack), [`Event`](crate::Event),
     /// [`State`](crate::State), [`Namespace`], [`Server`] and [`ServerSide`]. A handler that fails is reported to the log, and gives no
-    /// answer.
+    /// answer: whoever asked is told so at once.
     pub fn on_server_side<E: EventName, M>(
         &self,
         event: E,
@@ -201,8 +212,9 @@ impl Namespace {
         Ok(())
     }
 
-    /// As [`server_side_emit`](Self::server_side_emit), and collects the answers of the other servers when awaited. One that has no
-    /// handler for the event does not answer, which cannot be told from one that is frozen.
+    /// As [`server_side_emit`](Self::server_side_emit), and collects the answers of the other servers when awaited. Nobody waits for
+    /// one that has no handler for the event, or whose handler failed or gave nothing: it says so, and is counted in
+    /// [`Partial::unanswered`]. A JavaScript server says nothing then, which cannot be told from one that is frozen.
     pub fn server_side_emit_with_ack<T, A: Args + ?Sized>(
         &self,
         event: impl Asks<A, T>,
@@ -252,14 +264,14 @@ impl<T: DeserializeOwned + fmt::Debug + Send + 'static> IntoFuture for ServerSid
             let timeout = self.timeout;
             let requested = member.request(|node, now| node.server_side_emit_with_ack(payload, timeout, now));
             let (answers, missing) = requested.await;
-            let Answers::Values(values) = answers else { return Ok(Vec::new()) };
+            let Answers::Values { values, unanswered } = answers else { return Ok(Vec::new()) };
             let all = values.len();
             let got: Vec<T> = values.iter().filter_map(|value| value.deserialize().ok()).collect();
             let malformed = all - got.len();
-            if missing == Missing::default() && malformed == 0 {
+            if missing == Missing::default() && unanswered == 0 && malformed == 0 {
                 return Ok(got);
             }
-            Err(RequestError::Partial(Partial { got, missing, malformed }))
+            Err(RequestError::Partial(Partial { got, missing, unanswered, malformed }))
         })
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sio_driver::cluster::{Bus, BusNode, Config, Liveness, Missing};
-use sio_driver::{AckError, Data, Error, RequestError, Server, ServerBuilder, ServerSide, Socket};
+use sio_driver::{AckError, Data, Error, Partial, RequestError, Server, ServerBuilder, ServerSide, Socket};
 
 use crate::api::common::{Log, Ws, builder};
 use crate::api::{Case, list};
@@ -32,14 +32,14 @@ pub(super) const CASES: &[Case] = list![
     a_namespace_of_one_server_only,
 ];
 
-struct Cluster<const N: usize> {
-    servers: [Server; N],
-    nodes: [BusNode; N],
-    clients: [Ws; N],
+pub(super) struct Cluster<const N: usize> {
+    pub(super) servers: [Server; N],
+    pub(super) nodes: [BusNode; N],
+    pub(super) clients: [Ws; N],
 }
 
 /// Servers with one client each. Its id is in the room `ids`.
-async fn cluster_with<const N: usize>(
+pub(super) async fn cluster_with<const N: usize>(
     config: Config,
     with: impl Fn(ServerBuilder<Server>) -> ServerBuilder<Server>,
 ) -> Cluster<N> {
@@ -63,11 +63,11 @@ async fn cluster_with<const N: usize>(
     Cluster { servers, nodes, clients: clients.try_into().expect("as many") }
 }
 
-async fn cluster<const N: usize>() -> Cluster<N> {
+pub(super) async fn cluster<const N: usize>() -> Cluster<N> {
     cluster_with(Config::default(), |builder| builder).await
 }
 
-fn counted() -> Config {
+pub(super) fn counted() -> Config {
     let mut config = Config::default();
     config.liveness = Liveness::Counted;
     config
@@ -75,7 +75,7 @@ fn counted() -> Config {
 
 impl<const N: usize> Cluster<N> {
     /// Whose clients have got exactly this.
-    async fn got(&mut self, expected: &str) -> Vec<usize> {
+    pub(super) async fn got(&mut self, expected: &str) -> Vec<usize> {
         settle().await;
         let mut who = Vec::new();
         for (at, ws) in self.clients.iter_mut().enumerate() {
@@ -325,17 +325,18 @@ async fn answers_of_servers() {
     let cluster = cluster::<3>().await;
     let [a, b, c] = &cluster.servers;
     b.of("/").on_server_side("clients", async |io: Server| io.of("/").len());
+    let begun = Instant::now();
     let nobody = b.server_side_emit_with_ack::<usize, _>("nobody", &()).await;
     assert!(nobody.unwrap_err().into_partial().is_empty());
     let asked = a.server_side_emit_with_ack::<usize, _>("clients", &());
-    let Err(RequestError::Partial(partial)) = asked.timeout(Duration::from_secs(1)).await else {
-        panic!("one has no handler")
-    };
-    assert_eq!((partial.got, partial.missing.count, partial.malformed), (vec![1], 1, 0));
+    let Err(RequestError::Partial(partial)) = asked.await else { panic!("one has no handler") };
+    let Partial { got, missing, unanswered, malformed, .. } = partial;
+    assert_eq!((got, missing.count, unanswered, malformed), (vec![1], 0, 1, 0));
     c.of("/").on_server_side("clients", async || {
         sleep(Duration::from_millis(100)).await;
         7
     });
+    assert_eq!(begun.elapsed(), Duration::ZERO, "nobody waits for a server without a handler");
     let started = Instant::now();
     assert_eq!(a.server_side_emit_with_ack::<usize, _>("clients", &()).await.unwrap(), [1, 7]);
     assert_eq!(started.elapsed(), Duration::from_millis(100));
@@ -356,11 +357,16 @@ async fn handlers_of_servers_that_fail() {
         .on_server_side("error", async || -> Result<(), Error> { Err(Error::new("no")) })
         .on_server_side("panic", async || -> () { panic!("expected: on purpose") })
         .on_server_side_error(move |_, error| errors.push(error.to_string()));
-    let second = Duration::from_secs(1);
+    let begun = Instant::now();
     for event in ["number", "error", "panic"] {
-        let asked = cluster.servers[0].server_side_emit_with_ack::<Value, _>(event, &"text");
-        assert!(asked.timeout(second).await.is_err());
+        let asked = cluster.servers[0].server_side_emit_with_ack::<Value, _>(event, &"text").await;
+        let Err(RequestError::Partial(partial)) = asked else { panic!("{asked:?}") };
+        assert_eq!((partial.unanswered, partial.missing.count), (1, 0), "{event}");
     }
+    // One that is for any event answers none.
+    cluster.servers[1].of("/").on_any_server_side(async || ());
+    assert!(cluster.servers[0].server_side_emit_with_ack::<Value, _>("other", &()).await.is_err());
+    assert_eq!(begun.elapsed(), Duration::ZERO);
     let errors = log.take();
     assert_eq!(errors.len(), 3, "{errors:?}");
     assert!(errors[0].contains("number") && errors[1] == "no" && errors[2].contains("on purpose"));

@@ -3,6 +3,7 @@
 mod acks;
 mod close;
 mod cluster;
+mod cluster_sockets;
 mod conn;
 mod connect;
 mod crowd;
@@ -29,6 +30,7 @@ pub(super) const CASES: &[&[Case]] = &[
     acks::CASES,
     close::CASES,
     cluster::CASES,
+    cluster_sockets::CASES,
     conn::CASES,
     connect::CASES,
     crowd::CASES,
