@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use sio_proto::client::{Client as Machine, Config};
 use sio_proto::engine::{ClientConfig, Transport};
-use sio_proto::socket::{Args, BufferOverflow, Codec, ConnectionError, Parser, SocketConfig};
+use sio_proto::socket::{Args, BufferOverflow, Codec, ConnectionError, Parser, Payload, SocketConfig};
 use sio_proto::{Seed, Str};
 
 #[cfg(feature = "tls")]
@@ -18,6 +18,7 @@ use crate::client::auth::Auth;
 use crate::client::core::{Core, Life};
 use crate::client::hooks::{Hook, Hooks};
 use crate::client::net::error::NetError;
+use crate::client::outgoing::Watchers;
 use crate::client::pump::Pump;
 use crate::client::requests::{Network, Plan, Requests};
 use crate::client::socket::{ClientSocket, SocketInner};
@@ -33,16 +34,18 @@ struct Settings {
     auth: Auth,
     table: Table<ClientSocket>,
     hooks: Hooks,
+    watchers: Watchers,
 }
 
 impl Settings {
     /// The namespace, found or made with these settings.
     fn add(self, life: &Arc<Life>, namespace: &str) -> Result<ClientSocket, String> {
-        let Self { mut config, auth, table, hooks } = self;
+        let Self { mut config, auth, table, hooks, watchers } = self;
         config.auth = auth.source()?;
         let retries = config.retries.is_some();
-        let make =
-            |slot, name| SocketInner::new(slot, name, auth, retries, Live::new(table), Live::new(hooks));
+        let make = |slot, name| {
+            SocketInner::new(slot, name, auth, retries, Live::new(table), Live::new(hooks), watchers)
+        };
         let inner = add_socket(life, namespace, make, config);
         Ok(ClientSocket { life: life.clone(), inner, answers: None })
     }
@@ -127,6 +130,16 @@ macro_rules! settings_of_a_socket {
         #[must_use]
         pub fn on_any<M>(mut self, handler: impl Handler<M, ClientSocket>) -> Self {
             self.settings().table.on_any(handler);
+            self
+        }
+
+        /// See [`ClientSocket::on_any_outgoing`].
+        #[must_use]
+        pub fn on_any_outgoing(
+            mut self,
+            watcher: impl Fn(&ClientSocket, &Payload) + Send + Sync + 'static,
+        ) -> Self {
+            self.settings().watchers.add(watcher);
             self
         }
 

@@ -49,6 +49,7 @@ impl Volatile<'_> {
     pub fn emit<A: Args + ?Sized>(self, event: impl Emits<A>, args: &A) -> Result<bool, EmitError> {
         let packet =
             encode(self.0.codec(), |encoder| encoder.event(self.0.namespace(), None, event.as_name(), args))?;
+        self.0.watch(event.as_name(), args);
         let emitted = self.0.submit(Emit { volatile: true, ..Emit::new(packet) })?;
         Ok(emitted != Emitted::Dropped)
     }

@@ -8,6 +8,7 @@ mod emit;
 mod hooks;
 mod incoming;
 mod net;
+mod outgoing;
 mod pump;
 mod requests;
 mod socket;

@@ -9,7 +9,7 @@ use std::task::{Poll, ready};
 
 use sio_proto::Str;
 use sio_proto::engine::{Traffic, Transport};
-use sio_proto::socket::{AckId, Args, Codec, ConnectionError, Emit, Emitted, Slot, Ticket};
+use sio_proto::socket::{AckId, Args, Codec, ConnectionError, Emit, Emitted, Payload, Slot, Ticket};
 
 use crate::ack::{AckSlot, EmitWithAck};
 use crate::client::auth::Auth;
@@ -17,6 +17,7 @@ use crate::client::core::{Core, Life, Locked, Wait, Wish};
 use crate::client::emit::Volatile;
 use crate::client::hooks::{Hook, Hooks};
 use crate::client::incoming::{Events, Incoming};
+use crate::client::outgoing::Watchers;
 use crate::encode::encode;
 use crate::error::{EmitError, Error, Packet, Rejection};
 use crate::handlers::{
@@ -41,6 +42,7 @@ pub(crate) struct SocketInner {
     pub(crate) name: Str,
     pub(crate) table: Live<Table<ClientSocket>>,
     pub(crate) hooks: Live<Hooks>,
+    pub(crate) watchers: Watchers,
     pub(crate) auth: Live<Auth>,
     /// Whether events are sent until they are acknowledged, and so need ids.
     pub(crate) retries: bool,
@@ -57,12 +59,14 @@ impl SocketInner {
         retries: bool,
         table: Live<Table<ClientSocket>>,
         hooks: Live<Hooks>,
+        watchers: Watchers,
     ) -> Self {
         Self {
             slot,
             name,
             table,
             hooks,
+            watchers,
             auth: Live::new(auth),
             retries,
             receiving: AtomicBool::new(false),
@@ -77,6 +81,7 @@ impl SocketInner {
         let hooks = self.hooks.change(std::mem::take);
         let auth = self.auth.change(std::mem::take);
         drop((table, hooks, auth));
+        self.watchers.clear();
     }
 }
 
@@ -184,6 +189,7 @@ impl ClientSocket {
         let ack = self.inner.retries.then(|| self.next_ack_id());
         let packet =
             encode(self.codec(), |encoder| encoder.event(&self.inner.name, ack, event.as_name(), args))?;
+        self.watch(event.as_name(), args);
         self.submit(Emit { ack, ..Emit::new(packet) }).map(|_| ())
     }
 
@@ -213,6 +219,9 @@ impl ClientSocket {
         let id = self.next_ack_id();
         let packet =
             encode(self.codec(), |encoder| encoder.event(&self.inner.name, Some(id), event.as_name(), args));
+        if packet.is_ok() {
+            self.watch(event.as_name(), args);
+        }
         let packet = packet.map(|packet| (id, packet)).map_err(EmitError::from);
         EmitWithAck { socket: self.clone(), packet, timeout: None, answer: PhantomData }
     }
@@ -355,6 +364,19 @@ impl ClientSocket {
     pub fn off_any(&self) -> &Self {
         // Dropped without the lock, as above.
         drop(self.inner.table.change(Table::off_any));
+        self
+    }
+
+    /// Adds a function that is told of every event that this socket is told to send, before it is sent or begins to wait; also of volatile
+    /// ones that are then dropped. Acknowledgements are not events. It must not wait, and a panic in it is logged.
+    pub fn on_any_outgoing(&self, watcher: impl Fn(&Self, &Payload) + Send + Sync + 'static) -> &Self {
+        self.inner.watchers.add(watcher);
+        self
+    }
+
+    /// Removes the functions that [`on_any_outgoing`](Self::on_any_outgoing) added.
+    pub fn off_any_outgoing(&self) -> &Self {
+        self.inner.watchers.clear();
         self
     }
 

@@ -20,6 +20,7 @@ pub(super) const CASES: &[Case] = list![
     the_send_buffer_can_be_cleared,
     what_cannot_be_sent,
     volatile_events,
+    watching_what_is_sent,
     acknowledgements,
     acknowledgements_that_nobody_waits_for_leave_nothing,
     the_default_time_for_acknowledgements,
@@ -389,4 +390,39 @@ async fn retries_survive_the_connection() {
     assert!(seen.len() < 70, "{}", seen.len());
     seen.dedup();
     assert_eq!(seen, numbers(0..51));
+}
+
+async fn watching_what_is_sent() {
+    let (io, _) = counting();
+    let (net, log) = (Net::default(), Log::default());
+    let (first, second) = (log.clone(), log.clone());
+    let client = net
+        .ws()
+        .on_any_outgoing(move |socket, payload| {
+            let event = payload.name().unwrap_or_default();
+            first.push(format!("{} {event} {}", socket.namespace(), payload.args_text()));
+        })
+        .on("question", async || "no event")
+        .build()
+        .unwrap();
+    // Told at once, also of what must wait or is dropped.
+    client.emit("n", &(1, "x")).unwrap();
+    client.volatile().emit("dropped", &()).unwrap();
+    assert_eq!(log.take(), [r#"/ n 1,"x""#, "/ dropped "]);
+    client.on_any_outgoing(move |_, payload| {
+        second.push(payload.name().unwrap_or_default().into_owned());
+        panic!("of its own");
+    });
+    net.serve(&io);
+    let answer: String = client.emit_with_ack("n", &2).await.unwrap();
+    assert_eq!(answer, "seen");
+    assert_eq!(log.take(), ["/ n 2", "n"]);
+    // Neither acknowledgements, nor what cannot be sent, nor other namespaces.
+    let _: String = io.of("/").sockets()[0].emit_with_ack("question", &()).await.unwrap();
+    client.emit("connect", &()).unwrap_err();
+    client.socket("/other").emit("n", &3).unwrap();
+    assert_eq!(log.take(), [""; 0]);
+    client.off_any_outgoing();
+    client.emit("n", &4).unwrap();
+    assert_eq!(log.take(), [""; 0]);
 }
