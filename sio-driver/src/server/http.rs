@@ -66,7 +66,7 @@ where
             (*response, false)
         }
         Err(Turned::Refused(refusal)) => {
-            server.front.report(&request, &refusal);
+            server.front.report(&request, &refusal, false);
             (respond(refusal.response(&server.config.engine, &request.engine_head())), false)
         }
     };
@@ -158,7 +158,8 @@ where
                 return refused(Refusal::BadRequest(BadRequest::TransportHandshake));
             };
             let session = pump::Session { sid, prefix, dialect };
-            let task = pump::upgraded(server.clone(), shard.clone(), session, upgrade, handshake(), permit);
+            let opening = (request.clone(), handshake());
+            let task = pump::upgraded(server.clone(), shard.clone(), session, upgrade, opening, permit);
             shard.host().spawn(Box::pin(task));
             return Ok((switching_protocols(key), is_new));
         }

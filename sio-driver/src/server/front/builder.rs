@@ -132,7 +132,8 @@ impl<S: From<Server>> ServerBuilder<S> {
     }
 
     /// Adds a function that is told of each request that the server refuses, once for each; `connection_error` in JavaScript. What
-    /// [`on_request`](Self::on_request) answered itself does not count.
+    /// [`on_request`](Self::on_request) answered itself does not count. A WebSocket can be refused
+    /// [after its handshake](RefusedRequest::after_handshake) as well.
     #[must_use]
     pub fn on_connection_error(mut self, tell: impl Fn(&RefusedRequest<'_>) + Send + Sync + 'static) -> Self {
         self.front.hooks.connection_error.push(Box::new(tell));
