@@ -197,7 +197,8 @@ impl<S: From<Server>> ServerBuilder<S> {
     }
 
     /// Most connections at a time from one IPv4 address, or from one /64 of IPv6 addresses; further handshakes are answered with 503.
-    /// Default: no limit. Behind a proxy all clients have the proxy's address, unless it is told otherwise.
+    /// Default: no limit. Behind a proxy all clients have the proxy's address, unless it is told otherwise. Connections whose address is
+    /// not known are not counted, which is logged once: other HTTP servers, such as axum's, must be told to say it.
     #[must_use]
     pub fn max_connections_per_address(mut self, connections: usize) -> Self {
         self.front.gate.limit_per_address = Some(connections);
