@@ -1,11 +1,10 @@
 //! The handles on async-std.
 
 use std::io;
-use std::net::SocketAddr;
 
 use async_std::net::{TcpListener, ToSocketAddrs};
 use futures_io::{AsyncRead, AsyncWrite};
-use sio_driver::Io;
+use sio_driver::{Accepted, Io};
 
 use crate::AsyncStd;
 
@@ -39,11 +38,12 @@ impl Server {
     }
 
     /// Serves one connection that was accepted elsewhere, such as a TLS stream. WebSockets go on in tasks of their own.
+    /// What is known about it is the client's address, an `Option` of one, or [`Accepted`], which also says that it came over TLS.
     /// async-std's own streams are wrapped as a [`Connection`](crate::Connection), or end later than they should.
-    pub async fn serve_connection<S>(&self, stream: S, remote_addr: Option<SocketAddr>)
+    pub async fn serve_connection<S>(&self, stream: S, accepted: impl Into<Accepted>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        sio_driver::serve_connection(AsyncStd::default(), self.0.clone(), Io(stream), remote_addr).await;
+        sio_driver::serve_connection(AsyncStd::default(), self.0.clone(), Io(stream), accepted).await;
     }
 }

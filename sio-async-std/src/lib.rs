@@ -108,6 +108,7 @@
 //! [`Server::serve_connection`] takes any stream that was accepted elsewhere:
 //!
 //! ```no_run
+//! use sio_async_std::Accepted;
 //! # async fn run(io: sio_async_std::Server, listener: async_std::net::TcpListener, config: futures_rustls::rustls::ServerConfig) -> std::io::Result<()> {
 //! let acceptor = futures_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
 //! loop {
@@ -115,7 +116,7 @@
 //!     let (io, acceptor) = (io.clone(), acceptor.clone());
 //!     let task = async move {
 //!         match acceptor.accept(stream).await {
-//!             Ok(stream) => io.serve_connection(stream, Some(address)).await,
+//!             Ok(stream) => io.serve_connection(stream, Accepted::from(address).secure(true)).await,
 //!             Err(error) => eprintln!("{address}: {error}"),
 //!         }
 //!     };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_std::net::TcpListener;
 use futures_rustls::TlsAcceptor;
 use futures_rustls::rustls::ServerConfig;
-use sio_async_std::{Client, ClientBuilder, ConnectionError, Server, ServerBuilder};
+use sio_async_std::{Accepted, Client, ClientBuilder, ConnectionError, Server, ServerBuilder};
 
 struct AsyncStd;
 
@@ -54,7 +54,7 @@ impl suite::Adapter for AsyncStd {
             let (io, acceptor) = (io.clone(), acceptor.clone());
             async_std::task::spawn(async move {
                 if let Ok(stream) = acceptor.accept(stream).await {
-                    io.serve_connection(stream, Some(address)).await;
+                    io.serve_connection(stream, Accepted::from(address).secure(true)).await;
                 }
             });
         }

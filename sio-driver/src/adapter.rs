@@ -99,7 +99,7 @@ pub mod api {
     pub use crate::Msgpack;
     #[doc(no_inline)]
     pub use crate::{
-        Ack, AckError, AckResponse, Args, Asks, Attempt, Auth, Body, BoxFuture, BroadcastWithAck,
+        Accepted, Ack, AckError, AckResponse, Args, Asks, Attempt, Auth, Body, BoxFuture, BroadcastWithAck,
         BufferOverflow, ClientBuilder, ClientSocket, CloseReason, Conn, ConnectError, ConnectionError,
         ConnectionStateRecovery, Context, Cookie, Cors, Data, DecodeError, Delivery, DisconnectReason,
         EmitError, EmitWithAck, Emits, EncodeError, Error, Event, EventHandler, EventName, Events, Flags,

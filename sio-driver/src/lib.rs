@@ -129,10 +129,10 @@ pub use handlers::{
 pub use io::Io;
 pub use runtime::{BoxFuture, Runtime, Timer};
 pub use server::{
-    AckResponse, Auth, Body, BroadcastWithAck, Conn, Flags, Handshake, IntoRooms, Middleware, Namespace,
-    NamespaceRequest, Operator, ParentNamespace, Partial, RemoteEmitWithAck, RemoteHandshake, RemoteSocket,
-    RequestError, Server, ServerBuilder, ServerSide, ServerSideEmitWithAck, Socket, SocketData, serve,
-    serve_connection,
+    Accepted, AckResponse, Auth, Body, BroadcastWithAck, Conn, Flags, Handshake, IntoRooms, Middleware,
+    Namespace, NamespaceRequest, Operator, ParentNamespace, Partial, RemoteEmitWithAck, RemoteHandshake,
+    RemoteSocket, RequestError, Server, ServerBuilder, ServerSide, ServerSideEmitWithAck, Socket, SocketData,
+    serve, serve_connection,
 };
 pub use server::{RefusedRequest, RequestHead, Secure};
 pub use sio_proto::engine::{CloseReason, Cors, Overflow, Traffic, Transport, TransportError};

@@ -1,10 +1,9 @@
 //! The handles on smol.
 
 use std::io;
-use std::net::SocketAddr;
 
 use futures_io::{AsyncRead, AsyncWrite};
-use sio_driver::Io;
+use sio_driver::{Accepted, Io};
 use smol::net::{AsyncToSocketAddrs, TcpListener};
 
 use crate::Smol;
@@ -39,10 +38,11 @@ impl Server {
     }
 
     /// Serves one connection that was accepted elsewhere, such as a TLS stream. WebSockets go on in tasks of their own.
-    pub async fn serve_connection<S>(&self, stream: S, remote_addr: Option<SocketAddr>)
+    /// What is known about it is the client's address, an `Option` of one, or [`Accepted`], which also says that it came over TLS.
+    pub async fn serve_connection<S>(&self, stream: S, accepted: impl Into<Accepted>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        sio_driver::serve_connection(Smol::default(), self.0.clone(), Io(stream), remote_addr).await;
+        sio_driver::serve_connection(Smol::default(), self.0.clone(), Io(stream), accepted).await;
     }
 }

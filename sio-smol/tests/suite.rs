@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_rustls::TlsAcceptor;
 use futures_rustls::rustls::ServerConfig;
-use sio_smol::{Client, ClientBuilder, ConnectionError, Server, ServerBuilder};
+use sio_smol::{Accepted, Client, ClientBuilder, ConnectionError, Server, ServerBuilder};
 use smol::net::TcpListener;
 
 struct Smol;
@@ -54,7 +54,7 @@ impl suite::Adapter for Smol {
             let (io, acceptor) = (io.clone(), acceptor.clone());
             smol::spawn(async move {
                 if let Ok(stream) = acceptor.accept(stream).await {
-                    io.serve_connection(stream, Some(address)).await;
+                    io.serve_connection(stream, Accepted::from(address).secure(true)).await;
                 }
             })
             .detach();

@@ -1,13 +1,12 @@
 //! The handles on tokio.
 
 use std::io;
-use std::net::SocketAddr;
 
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
-use crate::Tokio;
+use crate::{Accepted, Tokio};
 
 sio_driver::handles! {
     Tokio;
@@ -101,11 +100,11 @@ impl Server {
     }
 
     /// Serves one connection that was accepted elsewhere, such as a TLS stream. WebSockets go on in tasks of their own.
-    pub async fn serve_connection<S>(&self, stream: S, remote_addr: Option<SocketAddr>)
+    /// What is known about it is the client's address, an `Option` of one, or [`Accepted`], which also says that it came over TLS.
+    pub async fn serve_connection<S>(&self, stream: S, accepted: impl Into<Accepted>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        sio_driver::serve_connection(Tokio::default(), self.0.clone(), TokioIo::new(stream), remote_addr)
-            .await;
+        sio_driver::serve_connection(Tokio::default(), self.0.clone(), TokioIo::new(stream), accepted).await;
     }
 }

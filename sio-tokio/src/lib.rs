@@ -85,6 +85,7 @@
 //! of tokio-rustls:
 //!
 //! ```no_run
+//! use sio_tokio::Accepted;
 //! # async fn run(io: sio_tokio::Server, listener: tokio::net::TcpListener, config: std::sync::Arc<tokio_rustls::rustls::ServerConfig>) {
 //! let acceptor = tokio_rustls::TlsAcceptor::from(config);
 //! while let Ok((stream, address)) = listener.accept().await {
@@ -92,7 +93,7 @@
 //!     tokio::spawn(async move {
 //!         // A handshake that fails concerns one client only.
 //!         if let Ok(stream) = acceptor.accept(stream).await {
-//!             io.serve_connection(stream, Some(address)).await;
+//!             io.serve_connection(stream, Accepted::from(address).secure(true)).await;
 //!         }
 //!     });
 //! }

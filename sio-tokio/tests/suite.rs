@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sio_tokio::{Client, ClientBuilder, ConnectionError, Server, ServerBuilder};
+use sio_tokio::{Accepted, Client, ClientBuilder, ConnectionError, Server, ServerBuilder};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -54,7 +54,7 @@ impl suite::Adapter for Tokio {
             let (io, acceptor) = (io.clone(), acceptor.clone());
             tokio::spawn(async move {
                 if let Ok(stream) = acceptor.accept(stream).await {
-                    io.serve_connection(stream, Some(address)).await;
+                    io.serve_connection(stream, Accepted::from(address).secure(true)).await;
                 }
             });
         }

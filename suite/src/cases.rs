@@ -272,6 +272,11 @@ pub async fn ack_timeout<A: Adapter>() {
 pub async fn tls<A: Adapter>() {
     let (root, config) = certificates(&["localhost", "127.0.0.1"]);
     let io = server::<A>();
+    io.of("/").use_(
+        async |socket: Socket| {
+            if socket.handshake().secure { Ok(()) } else { Err(ConnectError::new("not over TLS")) }
+        },
+    );
     let (listener, address) = A::bind("127.0.0.1:0").await.expect("a port");
     let serving = A::serve_tls(io.clone(), listener, config);
     spawn::<A>(serving);

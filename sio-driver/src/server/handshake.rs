@@ -22,7 +22,7 @@ pub struct Handshake {
     pub remote_addr: Option<SocketAddr>,
     /// When it came, by the computer's clock: `time` and `issued` of JavaScript.
     pub issued: SystemTime,
-    /// Whether it came over TLS, as far as is known: see [`Secure`](crate::Secure).
+    /// Whether it came over TLS, as far as is known: see [`Secure`](crate::Secure) and [`Accepted`](crate::Accepted).
     pub secure: bool,
     /// What hooks have handed over by [`RequestHead::attach`](crate::RequestHead::attach), by type. Empty otherwise, and then without
     /// memory of its own: what layers have attached to the request ends with that.

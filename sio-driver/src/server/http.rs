@@ -30,24 +30,27 @@ use crate::wakers::yield_now;
 /// The body of an answer.
 pub type Body = Full<Bytes>;
 
-/// Answers a request. Waits as long as a poll waits; dropping the future is the client's hanging up.
+/// Answers a request. Waits as long as a poll waits; dropping the future is the client's hanging up. `secure`: whether it came over TLS,
+/// if whoever accepted the connection knows.
 pub(crate) fn handle<B>(
     server: Arc<Shared>,
     request: Request<B>,
     remote_addr: Option<SocketAddr>,
+    secure: Option<bool>,
 ) -> impl Future<Output = Response<Body>>
 where
     B: HttpBody,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let span = tracing::debug_span!("request", method = %request.method(), path = request.uri().path(), ?remote_addr);
-    answer(server, request, remote_addr).instrument(span)
+    answer(server, request, remote_addr, secure).instrument(span)
 }
 
 async fn answer<B>(
     server: Arc<Shared>,
     mut request: Request<B>,
     remote_addr: Option<SocketAddr>,
+    secure: Option<bool>,
 ) -> Response<Body>
 where
     B: HttpBody,
@@ -56,7 +59,7 @@ where
     // Taken out first: hooks see the other extensions, and may keep them.
     let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
-    let request = Arc::new(RequestHead::new(parts, remote_addr, server.state.clone()));
+    let request = Arc::new(RequestHead::new(parts, remote_addr, secure, server.state.clone()));
     let (mut response, initial) = match decide(&server, &request, upgrade, body).await {
         Ok(answered) => answered,
         Err(Turned::Answered(mut response)) => {
@@ -66,7 +69,7 @@ where
             (*response, false)
         }
         Err(Turned::Refused(refusal)) => {
-            server.front.report(&request, &refusal);
+            server.front.report(&request, &refusal, false);
             (respond(refusal.response(&server.config.engine, &request.engine_head())), false)
         }
     };
@@ -158,7 +161,8 @@ where
                 return refused(Refusal::BadRequest(BadRequest::TransportHandshake));
             };
             let session = pump::Session { sid, prefix, dialect };
-            let task = pump::upgraded(server.clone(), shard.clone(), session, upgrade, handshake(), permit);
+            let opening = (request.clone(), handshake());
+            let task = pump::upgraded(server.clone(), shard.clone(), session, upgrade, opening, permit);
             shard.host().spawn(Box::pin(task));
             return Ok((switching_protocols(key), is_new));
         }
@@ -388,5 +392,5 @@ pub(crate) fn shard_of(sid: Sid, count: usize) -> Option<usize> {
 
 #[allow(dead_code)]
 fn assert_send(server: Arc<Shared>, request: Request<Full<Bytes>>) -> impl Future + Send {
-    handle(server, request, None)
+    handle(server, request, None, None)
 }

@@ -71,7 +71,7 @@ pub use middleware::Middleware;
 pub use namespace::Namespace;
 pub use operator::Operator;
 pub use rooms::IntoRooms;
-pub use serve::{serve, serve_connection};
+pub use serve::{Accepted, serve, serve_connection};
 pub use socket::Socket;
 
 /// What all handles of a server share.
@@ -453,7 +453,7 @@ impl Server {
         B: http_body::Body,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        http::handle(self.0.clone(), request, remote_addr).await
+        http::handle(self.0.clone(), request, remote_addr, None).await
     }
 
     /// Ends the server gracefully: nobody is let in any more, what waits for clients is sent, and connections are closed, with the

@@ -19,7 +19,7 @@ use tungstenite::protocol::Role;
 
 use crate::io::Io;
 use crate::server::dispatch::Dispatcher;
-use crate::server::front::Permit;
+use crate::server::front::{Permit, RequestHead};
 use crate::server::shard::{ConnState, Shard};
 use crate::server::{Link, Shared};
 use crate::websocket::{self, WRITE_BATCH, Wire};
@@ -40,11 +40,11 @@ pub(crate) struct Session {
 ///
 /// It keeps the server, so that a client is served until it leaves, whether or not anybody else still holds the server.
 pub(crate) async fn upgraded(
-    _server: Arc<Shared>,
+    server: Arc<Shared>,
     shard: Arc<Shard>,
     session: Session,
     upgrade: OnUpgrade,
-    handshake: Arc<Link>,
+    (request, handshake): (Arc<RequestHead>, Arc<Link>),
     permit: Option<Permit>,
 ) {
     let stream = match upgrade.await {
@@ -54,12 +54,15 @@ pub(crate) async fn upgraded(
     let (conn, channel, max_message) = match open(&shard, session, handshake, permit) {
         Ok(opened) => opened,
         Err(refusal) => {
-            tracing::debug!(%refusal, "websocket refused after its handshake");
+            // The session has ended, or has another WebSocket, or the server closes: since the handshake was answered.
+            server.front.report(&request, &refusal, true);
             let mut websocket = WebSocketStream::from_raw_socket(Io(stream), Role::Server, None).await;
             let _ = websocket.close(None).await;
             return;
         }
     };
+    // It ends with the request: it keeps the buffer that it was read into.
+    drop(request);
     let config = websocket::config(max_message);
     let websocket = WebSocketStream::from_raw_socket(Io(stream), Role::Server, Some(config)).await;
     let span = tracing::debug_span!("websocket", ?conn);

@@ -52,7 +52,7 @@ pub async fn serve<R: Runtime>(runtime: R, listener: R::Listener, server: Server
         match accepted {
             None => break,
             Some(Ok((stream, address))) => {
-                runtime.spawn(connection(runtime.clone(), shared.clone(), stream, Some(address)));
+                runtime.spawn(connection(runtime.clone(), shared.clone(), stream, address.into()));
             }
             Some(Err(error)) if concerns_one_connection(&error) => {
                 tracing::debug!(%error, "a connection failed before it was accepted");
@@ -67,29 +67,61 @@ pub async fn serve<R: Runtime>(runtime: R, listener: R::Listener, server: Server
     Ok(())
 }
 
+/// What is known about a connection that was accepted elsewhere. A `SocketAddr`, or an `Option` of one, becomes one that is not secure.
+///
+/// ```
+/// # use sio_driver::Accepted;
+/// # let address: std::net::SocketAddr = "192.0.2.1:7".parse().unwrap();
+/// let over_tls = Accepted::from(address).secure(true);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Accepted {
+    remote_addr: Option<SocketAddr>,
+    secure: bool,
+}
+
+impl Accepted {
+    /// Whether the connection came over TLS, which whoever took the TLS off knows: [`Handshake::secure`](crate::Handshake::secure).
+    /// Default: no. With an HTTP server of another's, the extension [`Secure`](crate::Secure) of each request says so.
+    #[must_use]
+    pub fn secure(mut self, secure: bool) -> Self {
+        self.secure = secure;
+        self
+    }
+}
+
+impl From<SocketAddr> for Accepted {
+    fn from(address: SocketAddr) -> Self {
+        Some(address).into()
+    }
+}
+
+impl From<Option<SocketAddr>> for Accepted {
+    fn from(remote_addr: Option<SocketAddr>) -> Self {
+        Self { remote_addr, secure: false }
+    }
+}
+
 /// Serves one connection that was accepted elsewhere: after TLS, from a Unix socket, in a test.
 pub async fn serve_connection<R: Runtime, S>(
     runtime: R,
     server: Server,
     stream: S,
-    remote_addr: Option<SocketAddr>,
+    accepted: impl Into<Accepted>,
 ) where
     S: Read + Write + Unpin + Send + 'static,
 {
-    connection(runtime, server.shared().clone(), stream, remote_addr).await;
+    connection(runtime, server.shared().clone(), stream, accepted.into()).await;
 }
 
-async fn connection<R: Runtime, S>(
-    runtime: R,
-    shared: Arc<Shared>,
-    stream: S,
-    remote_addr: Option<SocketAddr>,
-) where
+async fn connection<R: Runtime, S>(runtime: R, shared: Arc<Shared>, stream: S, accepted: Accepted)
+where
     S: Read + Write + Unpin + Send + 'static,
 {
+    let remote_addr = accepted.remote_addr;
     let service = {
         let shared = shared.clone();
-        service_fn(move |request| answer(shared.clone(), request, remote_addr))
+        service_fn(move |request| answer(shared.clone(), request, accepted))
     };
     let mut http = Box::pin(
         http1::Builder::new()
@@ -116,14 +148,14 @@ async fn connection<R: Runtime, S>(
 async fn answer(
     shared: Arc<Shared>,
     request: Request<Incoming>,
-    remote_addr: Option<SocketAddr>,
+    Accepted { remote_addr, secure }: Accepted,
 ) -> Result<Response<Body>, Infallible> {
     if !front::is_ours(&shared, request.uri().path()) {
         let mut response = Response::new(Body::default());
         *response.status_mut() = StatusCode::NOT_FOUND;
         return Ok(response);
     }
-    Ok(front::handle(shared, request, remote_addr).await)
+    Ok(front::handle(shared, request, remote_addr, Some(secure)).await)
 }
 
 fn concerns_one_connection(error: &io::Error) -> bool {

@@ -132,7 +132,8 @@ impl<S: From<Server>> ServerBuilder<S> {
     }
 
     /// Adds a function that is told of each request that the server refuses, once for each; `connection_error` in JavaScript. What
-    /// [`on_request`](Self::on_request) answered itself does not count.
+    /// [`on_request`](Self::on_request) answered itself does not count. A WebSocket can be refused
+    /// [after its handshake](RefusedRequest::after_handshake) as well.
     #[must_use]
     pub fn on_connection_error(mut self, tell: impl Fn(&RefusedRequest<'_>) + Send + Sync + 'static) -> Self {
         self.front.hooks.connection_error.push(Box::new(tell));
@@ -196,7 +197,8 @@ impl<S: From<Server>> ServerBuilder<S> {
     }
 
     /// Most connections at a time from one IPv4 address, or from one /64 of IPv6 addresses; further handshakes are answered with 503.
-    /// Default: no limit. Behind a proxy all clients have the proxy's address, unless it is told otherwise.
+    /// Default: no limit. Behind a proxy all clients have the proxy's address, unless it is told otherwise. Connections whose address is
+    /// not known are not counted, which is logged once: other HTTP servers, such as axum's, must be told to say it.
     #[must_use]
     pub fn max_connections_per_address(mut self, connections: usize) -> Self {
         self.front.gate.limit_per_address = Some(connections);

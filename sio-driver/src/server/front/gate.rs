@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sio_proto::engine::Refusal;
@@ -12,6 +12,8 @@ use sio_proto::engine::Refusal;
 pub(crate) struct Gate {
     pub(super) limit: Option<usize>,
     pub(super) limit_per_address: Option<usize>,
+    /// Whether it was said that addresses are not known.
+    warned: AtomicBool,
     counts: Arc<Counts>,
 }
 
@@ -32,6 +34,12 @@ impl Gate {
     pub(crate) fn enter(&self, remote_addr: Option<SocketAddr>) -> Result<Option<Permit>, Refusal> {
         if self.limit.is_none() && self.limit_per_address.is_none() {
             return Ok(None);
+        }
+        let counts_addresses = self.limit_per_address.is_some();
+        if counts_addresses && remote_addr.is_none() && !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "max_connections_per_address has no effect on connections that come without their address (said once)"
+            );
         }
         // From here on the permit takes back what was counted, also if there is no place.
         let all = self.counts.all.fetch_add(1, Ordering::Relaxed);

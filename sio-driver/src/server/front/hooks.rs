@@ -87,10 +87,11 @@ pub struct RefusedRequest<'a> {
     /// The request.
     pub request: &'a RequestHead,
     pub(super) refusal: &'a Refusal,
+    pub(super) after_handshake: bool,
 }
 
 impl RefusedRequest<'_> {
-    /// The code in the answer: 0 to 5, as the protocol has them. `None` for what has no code there: a request out of turn, a body that is
+    /// The code in the answer, or what would be there if it were not [too late](Self::after_handshake): 0 to 5, as the protocol has them. `None` for what has no code there: a request out of turn, a body that is
     /// too large, a method that sessions do not have, a server that is closing or full.
     #[must_use]
     pub fn code(&self) -> Option<u8> {
@@ -103,6 +104,14 @@ impl RefusedRequest<'_> {
         self.refusal.to_string()
     }
 
+    /// Whether it is a WebSocket whose handshake had been answered with 101 when it was refused: the client sees it open and close at
+    /// once. So it is if meanwhile the session has ended (code 1) or the server has begun to close, and if the session has another
+    /// WebSocket already (no code); the session goes on then.
+    #[must_use]
+    pub fn after_handshake(&self) -> bool {
+        self.after_handshake
+    }
+
     /// What exactly is wrong, where the code does not tell: `INVALID_ORIGIN`, `TRANSPORT_MISMATCH`, `TRANSPORT_HANDSHAKE_ERROR`,
     /// `PROTOCOL_MISMATCH`, `MIDDLEWARE_FAILURE`.
     #[must_use]
@@ -113,6 +122,9 @@ impl RefusedRequest<'_> {
 
 impl fmt::Debug for RefusedRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RefusedRequest").field("refusal", self.refusal).finish_non_exhaustive()
+        f.debug_struct("RefusedRequest")
+            .field("refusal", self.refusal)
+            .field("after_handshake", &self.after_handshake)
+            .finish_non_exhaustive()
     }
 }

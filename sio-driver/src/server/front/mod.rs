@@ -46,8 +46,8 @@ impl Default for HeaderReadTimeout {
 }
 
 impl Front {
-    /// Tells about a refusal, once for each.
-    pub(crate) fn report(&self, request: &RequestHead, refusal: &Refusal) {
+    /// Tells about a refusal, once for each; `after_handshake`: of a WebSocket whose handshake was answered already.
+    pub(crate) fn report(&self, request: &RequestHead, refusal: &Refusal, after_handshake: bool) {
         let (code, context) = (refusal.code(), refusal.context());
         let place = code.map_or(6, |code| usize::from(code).min(6));
         self.refused[place].fetch_add(1, Ordering::Relaxed);
@@ -62,8 +62,8 @@ impl Front {
             );
         }
         let (method, remote_addr) = (&request.method, request.remote_addr);
-        tracing::debug!(%refusal, code, context, %method, origin, ?remote_addr, "request refused");
-        let refused = RefusedRequest { request, refusal };
+        tracing::debug!(%refusal, code, context, %method, origin, ?remote_addr, after_handshake, "request refused");
+        let refused = RefusedRequest { request, refusal, after_handshake };
         for hook in &self.hooks.connection_error {
             if let Err(error) = catch(|| hook(&refused)) {
                 tracing::error!(%error, "on_connection_error failed");

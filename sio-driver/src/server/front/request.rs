@@ -23,7 +23,7 @@ pub struct RequestHead {
     pub headers: HeaderMap,
     /// The address of the peer, if the server that accepted the connection told it: of a proxy, if there is one.
     pub remote_addr: Option<SocketAddr>,
-    /// Whether it came over TLS, as far as is known: see [`Secure`].
+    /// Whether it came over TLS, as far as is known: see [`Secure`] and [`Accepted`](crate::Accepted).
     pub secure: bool,
     /// What the HTTP server in front, or a tower layer, has attached to the request. It ends with the request; a hook that wants some of
     /// it to stay gives it to [`attach`](Self::attach).
@@ -33,7 +33,8 @@ pub struct RequestHead {
     states: Arc<States>,
 }
 
-/// An extension of a request, by which an HTTP server in front says that it came over TLS. Without it, the URI's scheme counts.
+/// An extension of a request, by which an HTTP server in front says whether it came over TLS. Without it, the URI's scheme counts. The
+/// crates' own `listen`, `serve` and `serve_connection` know better, and look at neither: see [`Accepted`](crate::Accepted).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Secure(
     /// Whether it did.
@@ -41,9 +42,14 @@ pub struct Secure(
 );
 
 impl RequestHead {
-    pub(crate) fn new(parts: Parts, remote_addr: Option<SocketAddr>, states: Arc<States>) -> Self {
+    pub(crate) fn new(
+        parts: Parts,
+        remote_addr: Option<SocketAddr>,
+        secure: Option<bool>,
+        states: Arc<States>,
+    ) -> Self {
         let Parts { method, uri, headers, extensions, .. } = parts;
-        let secure = extensions.get::<Secure>().map(|Secure(secure)| *secure);
+        let secure = secure.or_else(|| extensions.get::<Secure>().map(|Secure(secure)| *secure));
         let secure = secure.unwrap_or_else(|| uri.scheme_str() == Some("https"));
         Self { method, uri, headers, remote_addr, secure, extensions, attached: Mutex::default(), states }
     }
@@ -163,7 +169,7 @@ mod tests {
     use super::*;
 
     fn head(request: http::request::Builder) -> RequestHead {
-        RequestHead::new(request.body(()).unwrap().into_parts().0, None, Arc::default())
+        RequestHead::new(request.body(()).unwrap().into_parts().0, None, None, Arc::default())
     }
 
     #[test]

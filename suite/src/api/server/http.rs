@@ -6,14 +6,19 @@ use std::time::Duration;
 use futures_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use futures_rustls::{TlsAcceptor, TlsConnector, rustls};
 use futures_util::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use sio_driver::{Data, Io, Server, Socket, serve, serve_connection};
+use sio_driver::{Accepted, Data, Io, RequestHead, Server, Socket, serve, serve_connection};
 
-use crate::api::common::{Log, Ws, connection, server};
+use crate::api::common::{Log, Ws, builder, connection, server};
 use crate::api::{Case, list};
 use crate::world::{HERE, Instant, Listener, World, pipe, spawn, timeout, until};
 
-pub(super) const CASES: &[Case] =
-    list![the_address_of_the_client, idle_connections_end, over_a_stream_of_any_kind, over_tls];
+pub(super) const CASES: &[Case] = list![
+    the_address_of_the_client,
+    whether_it_came_over_tls,
+    idle_connections_end,
+    over_a_stream_of_any_kind,
+    over_tls,
+];
 
 fn echo(io: &Server) {
     io.of("/").on("ask", async || "answer");
@@ -34,6 +39,46 @@ async fn the_address_of_the_client() {
     ws.join("/").await;
     until(|| log.len() == 1).await;
     assert_eq!(log.take(), [format!("Some({HERE})")]);
+}
+
+/// Whoever took the TLS off knows; a client can ask for whatever it likes.
+async fn whether_it_came_over_tls() {
+    let log = Log::default();
+    let (asked, seen) = (log.clone(), log.clone());
+    let io = builder()
+        .allow_request(move |request: Arc<RequestHead>| {
+            asked.push(format!("{} {:?}", request.secure, request.remote_addr));
+            async { Ok(()) }
+        })
+        .build();
+    io.of("/").on_connect(move |socket: Socket| {
+        let handshake = socket.handshake();
+        seen.push(format!("{} {:?}", handshake.secure, handshake.remote_addr));
+        async {}
+    });
+    for (accepted, expected) in [
+        (HERE.into(), format!("false Some({HERE})")),
+        (None.into(), "false None".into()),
+        (Accepted::from(HERE).secure(true), format!("true Some({HERE})")),
+        (Accepted::default().secure(true), "true None".into()),
+        (Accepted::from(HERE).secure(true).secure(false), format!("false Some({HERE})")),
+    ] {
+        let connect = || {
+            let (ours, theirs) = pipe(4096);
+            spawn(serve_connection(World::current(), io.clone(), theirs, accepted));
+            ours
+        };
+        let mut ws = Ws::over(connect()).await;
+        ws.join("/").await;
+        until(|| log.len() == 2).await;
+        assert_eq!(log.take(), [expected.clone(), expected.clone()]);
+        let mut stream = connect();
+        let head =
+            "GET https://sio.test/socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: sio.test\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        until(|| log.len() == 1).await;
+        assert_eq!(log.take(), [expected]);
+    }
 }
 
 /// Connections that say nothing cost something; they are not kept for ever.

@@ -1,16 +1,17 @@
 //! Who is let in, and who hears of it when somebody is not.
 
 use std::future::pending;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
+use futures_util::{AsyncReadExt as _, AsyncWriteExt as _, FutureExt as _, StreamExt as _};
 use http::request::Builder;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use sio_driver::{Cors, NamespaceRequest, RequestHead, Server, ServerBuilder, Socket};
+use tungstenite::Message;
 
 use crate::api::common::{Log, Polling, Ws, builder, connection};
 use crate::api::{Case, list};
@@ -27,6 +28,7 @@ pub(super) const CASES: &[Case] = list![
     what_hooks_find_out_reaches_the_sockets,
     requests_and_handshakes_are_asked_alike,
     each_refusal_is_told_of_once,
+    so_is_that_of_a_websocket_after_its_handshake,
     connections_have_a_limit,
     so_do_those_of_one_address,
     decisions_that_are_waited_for_count,
@@ -463,6 +465,50 @@ async fn each_refusal_is_told_of_once() {
     io.close().await;
     assert_eq!(send(&io, Request::get(POLLING)).await.status, 503);
     assert_eq!(log.take(), ["GET /socket.io/ None server is shutting down -"]);
+}
+
+/// Between the answer to a handshake and the WebSocket there is time for a session to end.
+async fn so_is_that_of_a_websocket_after_its_handshake() {
+    let log = Log::default();
+    let seen = log.clone();
+    // What happens once a request is answered, but for its headers.
+    let meanwhile: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>> = Arc::default();
+    let act = meanwhile.clone();
+    let io = logging(builder(), &log)
+        .on_connection_error(move |refused| seen.push(format!("after: {}", refused.after_handshake())))
+        .on_headers(move |_, _| {
+            let act = act.lock().unwrap().take();
+            act.into_iter().for_each(|act| act());
+        })
+        .build();
+    let ends_at_once = async |query: &str| {
+        let mut ws = crate::api::common::websocket(connection(&io, 4096), query).await;
+        let close = timeout(Duration::from_secs(10), ws.next()).await.expect("in time");
+        assert!(matches!(close, Some(Ok(Message::Close(_)))), "{close:?}");
+    };
+    let session = Polling::connect(&io).await;
+    let query = format!("&sid={}", session.sid);
+    let first = crate::api::common::websocket(connection(&io, 4096), &query).await;
+    ends_at_once(&query).await;
+    assert_eq!(log.take(), ["GET /socket.io/ None request out of turn -", "after: true"]);
+    assert_eq!(io.connections(), 1, "the session goes on");
+    drop(first);
+    settle().await;
+
+    let ending = io.clone();
+    *meanwhile.lock().unwrap() = Some(Box::new(move || ending.everyone().disconnect_sockets(true)));
+    ends_at_once(&query).await;
+    assert_eq!(log.take(), ["GET /socket.io/ Some(1) Session ID unknown -", "after: true"]);
+    assert_eq!((session.get().await.as_str(), session.get().await.as_str()), ("41", "1"));
+    let refused = send(&io, websocket(&format!("{WEBSOCKET}{query}"))).await;
+    assert_eq!(refused.status, 400);
+    assert_eq!(log.take(), ["GET /socket.io/ Some(1) Session ID unknown -", "after: false"]);
+
+    let closing = io.clone();
+    *meanwhile.lock().unwrap() = Some(Box::new(move || assert_eq!(closing.close().now_or_never(), Some(()))));
+    ends_at_once("").await;
+    assert_eq!(log.take(), ["GET /socket.io/ None server is shutting down -", "after: true"]);
+    assert_eq!(io.stats().refused_by_code, [0, 2, 0, 0, 0, 0, 2]);
 }
 
 async fn connections_have_a_limit() {

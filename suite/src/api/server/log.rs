@@ -2,14 +2,14 @@
 
 use std::fmt::{Debug, Write as _};
 
-use sio_driver::Error;
+use sio_driver::{Error, serve_connection};
 use tracing::field::{Field, Visit};
 
-use crate::api::common::{Log, Polling, Ws, connection, server, websocket};
+use crate::api::common::{Log, Polling, Ws, builder, connection, server, websocket};
 use crate::api::{Case, list};
-use crate::world::{World, settle, until};
+use crate::world::{HERE, World, pipe, settle, spawn, until};
 
-pub(super) const CASES: &[Case] = list![a_session, an_upgrade, bad_input];
+pub(super) const CASES: &[Case] = list![a_session, an_upgrade, bad_input, limits_that_have_no_effect];
 
 /// The events of the driver, without the names of sockets and connections, from here on.
 fn collect() -> Log {
@@ -82,6 +82,23 @@ async fn an_upgrade() {
             "DEBUG upgraded to websocket",
         ]
     );
+}
+
+/// A limit for each address needs addresses, which other HTTP servers give only if they are told to.
+async fn limits_that_have_no_effect() {
+    let log = collect();
+    let warnings = || log.take().into_iter().filter(|line| line.starts_with("WARN")).collect::<Vec<_>>();
+    let unlimited = server();
+    let _session = Polling::open(&unlimited).await;
+    assert_eq!(warnings(), [""; 0]);
+    let io = builder().max_connections_per_address(1).build();
+    let known = pipe(4096);
+    spawn(serve_connection(World::current(), io.clone(), known.1, HERE));
+    let _ws = Ws::over(known.0).await;
+    assert_eq!(warnings(), [""; 0]);
+    let _both = (Polling::open(&io).await, Ws::open(&io).await);
+    let told = "WARN max_connections_per_address has no effect on connections that come without their address (said once)";
+    assert_eq!(warnings(), [told]);
 }
 
 async fn bad_input() {
