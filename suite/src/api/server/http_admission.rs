@@ -472,7 +472,8 @@ async fn so_is_that_of_a_websocket_after_its_handshake() {
     let log = Log::default();
     let seen = log.clone();
     // What happens once a request is answered, but for its headers.
-    let meanwhile: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>> = Arc::default();
+    type Act = Box<dyn FnOnce() + Send>;
+    let meanwhile: Arc<Mutex<Option<Act>>> = Arc::default();
     let act = meanwhile.clone();
     let io = logging(builder(), &log)
         .on_connection_error(move |refused| seen.push(format!("after: {}", refused.after_handshake())))
