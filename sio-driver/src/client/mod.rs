@@ -64,8 +64,15 @@ impl Client {
     /// As [`socket`](Self::socket), with `auth`, handlers and other settings of its own; they count when the namespace is asked for the
     /// first time.
     ///
-    /// ```ignore
-    /// let admin = client.socket_with("/admin", |socket| socket.auth(&token).on("alarm", alarm))?;
+    /// ```
+    /// # use std::collections::HashMap;
+    /// # use sio_driver::{Client, ConnectionError};
+    /// # fn join(client: &Client, token: &str) -> Result<(), ConnectionError> {
+    /// let admin = client.socket_with("/admin", |socket| {
+    ///     socket.auth(&HashMap::from([("token", token)])).on("alarm", async || println!("alarm"))
+    /// })?;
+    /// # Ok(())
+    /// # }
     /// ```
     ///
     /// # Errors

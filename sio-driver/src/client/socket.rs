@@ -208,8 +208,13 @@ impl ClientSocket {
 
     /// Sends an event, and waits for the server's acknowledgement when awaited.
     ///
-    /// ```ignore
+    /// ```
+    /// # use sio_driver::ClientSocket;
+    /// # async fn ask(socket: &ClientSocket) -> Result<(), Box<dyn std::error::Error>> {
+    /// # use std::time::Duration;
     /// let answer: String = socket.emit_with_ack("question", "?").timeout(Duration::from_secs(5)).await?;
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn emit_with_ack<T, A: Args + ?Sized>(
         &self,

@@ -228,8 +228,13 @@ impl Socket {
 
     /// Sends an event, and waits for the client's acknowledgement when awaited.
     ///
-    /// ```ignore
+    /// ```
+    /// # use sio_driver::Socket;
+    /// # async fn ask(socket: &Socket) -> Result<(), Box<dyn std::error::Error>> {
+    /// # use std::time::Duration;
     /// let answer: String = socket.emit_with_ack("question", "?").timeout(Duration::from_secs(5)).await?;
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn emit_with_ack<T, A: Args + ?Sized>(&self, event: impl Asks<A, T>, args: &A) -> EmitWithAck<T> {
         Flags::new(self).emit_with_ack(event, args)
@@ -266,8 +271,12 @@ impl Socket {
 
     /// For an event that is not to be compressed (`false`): no answer to a poll in which it is will be. WebSocket messages never are.
     ///
-    /// ```ignore
-    /// socket.compress(false).emit("token", &secret)?;
+    /// ```
+    /// # use sio_driver::{EmitError, Socket};
+    /// # fn send(socket: &Socket, secret: &str) -> Result<(), EmitError> {
+    /// socket.compress(false).emit("token", secret)?;
+    /// # Ok(())
+    /// # }
     /// ```
     pub const fn compress(&self, compress: bool) -> Flags<'_> {
         Flags::new(self).compress(compress)

@@ -96,8 +96,13 @@ impl RemoteSocket {
     /// Sends it an event, wherever it is, and waits for its acknowledgement when awaited: `T` is what it answers, as for
     /// [`Socket::emit_with_ack`].
     ///
-    /// ```ignore
-    /// let answer: String = socket.emit_with_ack("question", "?").timeout(SECOND).await?;
+    /// ```
+    /// # use sio_driver::RemoteSocket;
+    /// # async fn ask(socket: &RemoteSocket) -> Result<(), Box<dyn std::error::Error>> {
+    /// # use std::time::Duration;
+    /// let answer: String = socket.emit_with_ack("question", "?").timeout(Duration::from_secs(5)).await?;
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn emit_with_ack<T, A: Args + ?Sized>(
         &self,
