@@ -492,6 +492,9 @@ impl World {
         let Some((sid, socket)) = self.session() else { return };
         let close = self.random.percent(40);
         self.note(format!("the server sends {sid} away, close: {close}"));
+        if let Some(session) = self.shared.model().sessions.get_mut(&sid).filter(|_| socket.is_connected()) {
+            session.sent_away = true;
+        }
         if close {
             socket.disconnect_connection();
         } else {

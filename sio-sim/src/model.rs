@@ -30,6 +30,8 @@ pub(crate) struct Session {
     /// The how many-eth of its seat.
     order: usize,
     pub(crate) ended: Option<DisconnectReason>,
+    /// The server has sent it away, and its handlers may not know yet.
+    pub(crate) sent_away: bool,
     pub(crate) rooms: BTreeSet<String>,
     /// The smallest and the largest number that came from the client.
     first: Option<u64>,
@@ -126,6 +128,7 @@ impl Model {
             id: sid.to_owned(),
             order: track.sessions.len(),
             ended: None,
+            sent_away: false,
             rooms: BTreeSet::from([sid.to_owned()]),
             first: None,
             last: None,
@@ -156,7 +159,8 @@ impl Model {
         }
         let (id, rooms) = (id.to_owned(), before.rooms.clone());
         track.sessions.push(key.clone());
-        let session = Session { seat, id, order, ended: None, rooms, first: None, last: None };
+        let session =
+            Session { seat, id, order, ended: None, sent_away: false, rooms, first: None, last: None };
         self.forgive(&session.id);
         self.sessions.insert(key.clone(), session);
         self.counts.sessions += 1;
@@ -180,6 +184,7 @@ impl Model {
     pub(crate) fn may_come_back(&self, key: &str) -> bool {
         self.sessions.get(key).is_some_and(|session| {
             self.latest.get(&session.id).is_some_and(|latest| latest == key)
+                && !session.sent_away
                 && session.ended.is_none_or(DisconnectReason::is_recoverable)
         })
     }
