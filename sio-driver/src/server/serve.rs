@@ -19,7 +19,7 @@ use crate::runtime::{BoxFuture, Runtime, Timer as _};
 use crate::server::closing::Stage;
 use crate::server::host::HyperTimer;
 use crate::server::http::{self as front, Body};
-use crate::server::{Server, Shared};
+use crate::server::{Server, Shared, stall};
 
 /// How long to wait after `accept` failed for want of resources, such as file descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
@@ -123,10 +123,11 @@ where
         let shared = shared.clone();
         service_fn(move |request| answer(shared.clone(), request, accepted))
     };
+    let (stream, mut watch) = stall::watch(runtime.clone(), stream, shared.front.timeouts.write);
     let mut http = Box::pin(
         http1::Builder::new()
             .timer(HyperTimer::new(runtime))
-            .header_read_timeout(shared.front.header_read_timeout.0)
+            .header_read_timeout(shared.front.timeouts.header_read)
             .max_buf_size(64 << 10)
             .serve_connection(stream, service)
             .with_upgrades(),
@@ -137,11 +138,17 @@ where
             closing = None;
             Pin::new(&mut *http).graceful_shutdown();
         }
-        http.as_mut().poll(cx)
+        if let Poll::Ready(result) = http.as_mut().poll(cx) {
+            return Poll::Ready(Some(result));
+        }
+        // It ends also while the server closes, and nobody else would end it then: its session is over.
+        watch.poll(cx).map(|()| None)
     })
     .await;
-    if let Err(error) = result {
-        tracing::trace!(%error, ?remote_addr, "http connection failed");
+    match result {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::trace!(%error, ?remote_addr, "http connection failed"),
+        None => tracing::debug!(?remote_addr, "client does not take its answer"),
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::{HeaderMap, Response};
 use sio_proto::engine::Cookie;
 
-use super::{Files, HeaderReadTimeout, RefusedRequest, RequestHead};
+use super::{Files, RefusedRequest, RequestHead};
 use crate::server::{Body, Server, ServerBuilder};
 
 /// HTTP: who is let in, and what is answered.
@@ -209,7 +209,16 @@ impl<S: From<Server>> ServerBuilder<S> {
     /// no concern to servers of others, such as axum's.
     #[must_use]
     pub fn header_read_timeout(mut self, timeout: Duration) -> Self {
-        self.front.header_read_timeout = HeaderReadTimeout(timeout);
+        self.front.timeouts.header_read = timeout;
+        self
+    }
+
+    /// How long a client may take nothing of an answer that the network does not hold; its connection is dropped then, also while the
+    /// server closes. Each piece that it takes gives it the same time again. Default: 30 s. Over TLS a piece is what rustls keeps, by
+    /// default 64 KiB. Not for WebSockets, whose pings do the same, and of no concern to servers of others, such as axum's.
+    #[must_use]
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.front.timeouts.write = timeout;
         self
     }
 }

@@ -29,19 +29,22 @@ pub(crate) struct Front {
     pub(crate) hooks: Hooks,
     pub(crate) files: Files,
     pub(crate) gate: Gate,
-    pub(crate) header_read_timeout: HeaderReadTimeout,
+    pub(crate) timeouts: Timeouts,
     /// Whether it was said that a foreign origin was refused.
     warned: AtomicBool,
     /// As in `Stats::refused_by_code`.
     pub(crate) refused: [AtomicU64; 7],
 }
 
-/// How long a client may take to send a request's head.
-pub(crate) struct HeaderReadTimeout(pub(crate) Duration);
+/// How long is waited for what.
+pub(crate) struct Timeouts {
+    pub(crate) header_read: Duration,
+    pub(crate) write: Duration,
+}
 
-impl Default for HeaderReadTimeout {
+impl Default for Timeouts {
     fn default() -> Self {
-        Self(Duration::from_secs(30))
+        Self { header_read: Duration::from_secs(30), write: Duration::from_secs(30) }
     }
 }
 

@@ -8,14 +8,15 @@ use futures_rustls::{TlsAcceptor, TlsConnector, rustls};
 use futures_util::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use sio_driver::{Accepted, Data, Io, RequestHead, Server, Socket, serve, serve_connection};
 
-use crate::api::common::{Log, Ws, builder, connection, server};
+use crate::api::common::{Log, Polling, Ws, builder, connection, server};
 use crate::api::{Case, list};
-use crate::world::{HERE, Instant, Listener, World, pipe, spawn, timeout, until};
+use crate::world::{HERE, Instant, Listener, World, pipe, settle, sleep, spawn, timeout, until};
 
 pub(super) const CASES: &[Case] = list![
     the_address_of_the_client,
     whether_it_came_over_tls,
     idle_connections_end,
+    answers_that_are_not_taken,
     over_a_stream_of_any_kind,
     over_tls,
 ];
@@ -92,6 +93,70 @@ async fn idle_connections_end() {
         timeout(Duration::from_secs(100), stream.read_to_end(&mut answer)).await.expect("it ends").unwrap();
         assert_eq!(begun.elapsed().as_secs(), 30, "{request}");
     }
+}
+
+/// What a client does not read is not kept for it for ever; but however slowly it reads, it gets all.
+async fn answers_that_are_not_taken() {
+    const LIMIT: Duration = Duration::from_secs(3);
+    let io = builder().write_timeout(LIMIT).http_compression(None).build();
+    let client = Polling::connect(&io).await;
+    let get =
+        format!("GET /socket.io/?EIO=4&transport=polling&sid={} HTTP/1.1\r\nHost: a\r\n\r\n", client.sid);
+    let large = "x".repeat(5000);
+    let poll = async || {
+        let mut stream = connection(&io, 1024);
+        stream.write_all(get.as_bytes()).await.unwrap();
+        settle().await;
+        stream
+    };
+    let about = |time: Duration| time >= LIMIT && time < LIMIT + Duration::from_millis(3);
+    io.emit("large", &large).unwrap();
+    let mut slow = poll().await;
+    let mut taken = 0;
+    while taken < 5000 {
+        sleep(LIMIT - Duration::from_millis(1)).await;
+        taken += slow.read(&mut [0; 1024]).await.unwrap();
+        settle().await;
+    }
+    drop(slow);
+    io.emit("large", &large).unwrap();
+    let mut silent = poll().await;
+    sleep(LIMIT - Duration::from_millis(1)).await;
+    let mut first = [0; 1];
+    // A byte is taken, and then the same time passes once more.
+    silent.read_exact(&mut first).await.unwrap();
+    settle().await;
+    let begun = Instant::now();
+    until(|| silent.is_cut()).await;
+    assert!(about(begun.elapsed()), "{:?}", begun.elapsed());
+    let mut rest = Vec::new();
+    silent.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.len() < 1100, "{}", rest.len());
+
+    // Also of the last one, when the server has closed.
+    client.post("1").await;
+    let client = Polling::connect(&io).await;
+    let get =
+        format!("GET /socket.io/?EIO=4&transport=polling&sid={} HTTP/1.1\r\nHost: a\r\n\r\n", client.sid);
+    io.emit("large", &large).unwrap();
+    let log = Log::default();
+    spawn({
+        let (io, log) = (io.clone(), log.clone());
+        async move {
+            io.close().await;
+            log.push("closed");
+        }
+    });
+    let mut silent = connection(&io, 1024);
+    silent.write_all(get.as_bytes()).await.unwrap();
+    settle().await;
+    // The end, if it was not behind the event already.
+    client.request("GET", "").await;
+    settle().await;
+    assert_eq!(log.take(), ["closed"]);
+    let begun = Instant::now();
+    until(|| silent.is_cut()).await;
+    assert!(about(begun.elapsed()), "{:?}", begun.elapsed());
 }
 
 async fn over_a_stream_of_any_kind() {
