@@ -19,7 +19,7 @@ impl<S: From<Server>> ServerBuilder<S> {
     /// refuses the client with code 4, status 403, and this message; an empty one is `Forbidden`. A later call replaces the function.
     ///
     /// It comes after the checks of the request itself, but for the protocol's revision. If the client leaves meanwhile, the future is
-    /// dropped. A panic refuses the client.
+    /// dropped. A panic refuses the client, and so does [`hook_timeout`](Self::hook_timeout).
     ///
     /// ```no_run
     /// # use std::sync::Arc;
@@ -210,6 +210,23 @@ impl<S: From<Server>> ServerBuilder<S> {
     #[must_use]
     pub fn header_read_timeout(mut self, timeout: Duration) -> Self {
         self.front.timeouts.header_read = timeout;
+        self
+    }
+
+    /// How long a client may take to send the body of a POST, from when the server reads it; then it is answered with 408, and its
+    /// session ends, unless it goes on over a WebSocket. Default: 60 s. Without a WebSocket the session's pings end it sooner, for their
+    /// answers cannot come while a body does.
+    #[must_use]
+    pub fn body_read_timeout(mut self, timeout: Duration) -> Self {
+        self.front.timeouts.body_read = timeout;
+        self
+    }
+
+    /// How long [`on_request`](Self::on_request), [`allow_request`](Self::allow_request) and [`generate_id`](Self::generate_id) may
+    /// take for one request, together. Then the future is dropped, which is logged, and the request refused as after a panic. Default: 30 s.
+    #[must_use]
+    pub fn hook_timeout(mut self, timeout: Duration) -> Self {
+        self.front.timeouts.hook = timeout;
         self
     }
 

@@ -8,13 +8,18 @@ mod gate;
 mod hooks;
 mod request;
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::HeaderMap;
 use sio_proto::engine::{Config, Refusal, Response as EngineResponse};
 
 use crate::handlers::catch;
+use crate::runtime::Timer;
+use crate::server::host::Host;
 
 pub(crate) use files::Files;
 pub(crate) use gate::{Gate, Permit};
@@ -40,11 +45,51 @@ pub(crate) struct Front {
 pub(crate) struct Timeouts {
     pub(crate) header_read: Duration,
     pub(crate) write: Duration,
+    pub(crate) body_read: Duration,
+    pub(crate) hook: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { header_read: Duration::from_secs(30), write: Duration::from_secs(30) }
+        Self {
+            header_read: Duration::from_secs(30),
+            write: Duration::from_secs(30),
+            body_read: Duration::from_secs(60),
+            hook: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The time that something may take. It begins when somebody has to wait: what is done at once needs no timer.
+pub(crate) struct Patience<'a> {
+    host: &'a dyn Host,
+    limit: Duration,
+    timer: Option<Box<dyn Timer>>,
+}
+
+impl<'a> Patience<'a> {
+    pub(crate) fn new(host: &'a dyn Host, limit: Duration) -> Self {
+        Self { host, limit, timer: None }
+    }
+
+    /// Ready when it is at its end.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let timer = self.timer.get_or_insert_with(|| {
+            let mut timer = self.host.timer();
+            timer.reset(self.host.now() + self.limit);
+            timer
+        });
+        timer.poll(cx)
+    }
+
+    /// `None` if it takes too long.
+    pub(crate) async fn within<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = pin!(future);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => self.poll(cx).map(|()| None),
+        })
+        .await
     }
 }
 

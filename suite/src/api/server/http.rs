@@ -1,14 +1,17 @@
 //! What a server is served over.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use futures_rustls::{TlsAcceptor, TlsConnector, rustls};
+use futures_util::future::select;
 use futures_util::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use sio_driver::{Accepted, Data, Io, RequestHead, Server, Socket, serve, serve_connection};
+use tungstenite::Message;
 
-use crate::api::common::{Log, Polling, Ws, builder, connection, server};
+use crate::api::common::{Log, Polling, Ws, builder, connection, server, websocket};
 use crate::api::{Case, list};
 use crate::world::{HERE, Instant, Listener, World, pipe, settle, sleep, spawn, timeout, until};
 
@@ -17,6 +20,7 @@ pub(super) const CASES: &[Case] = list![
     whether_it_came_over_tls,
     idle_connections_end,
     answers_that_are_not_taken,
+    bodies_that_trickle_in,
     over_a_stream_of_any_kind,
     over_tls,
 ];
@@ -157,6 +161,53 @@ async fn answers_that_are_not_taken() {
     let begun = Instant::now();
     until(|| silent.is_cut()).await;
     assert!(about(begun.elapsed()), "{:?}", begun.elapsed());
+}
+
+/// A byte now and then is no reason to wait longer, also where the session itself has no need of the body.
+async fn bodies_that_trickle_in() {
+    const LIMIT: Duration = Duration::from_secs(3);
+    let log = Log::default();
+    let told = log.clone();
+    let io = builder()
+        .body_read_timeout(LIMIT)
+        .on_connection_error(move |refused| told.push(format!("{:?} {}", refused.code(), refused.message())))
+        .build();
+    for upgraded in [false, true] {
+        let session = Polling::connect(&io).await;
+        let mut ws = None;
+        let sid = &session.sid;
+        let head = format!(
+            "POST /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n42"
+        );
+        let mut post = connection(&io, 4096);
+        post.write_all(head.as_bytes()).await.unwrap();
+        settle().await;
+        let begun = Instant::now();
+        if upgraded {
+            let mut socket = websocket(connection(&io, 4096), &format!("&sid={sid}")).await;
+            for text in ["2probe", "5"] {
+                socket.send(Message::text(text)).await.unwrap();
+            }
+            ws = Some(socket);
+        }
+        let mut answer = [0; 12];
+        let trickle = async {
+            let (mut reads, mut writes) = post.split();
+            let write = async {
+                loop {
+                    sleep(Duration::from_millis(700)).await;
+                    let _ = writes.write_all(b" ").await;
+                }
+            };
+            select(pin!(reads.read_exact(&mut answer)), pin!(write)).await;
+        };
+        timeout(Duration::from_secs(10), trickle).await.expect("it ends");
+        assert_eq!((&answer, begun.elapsed()), (b"HTTP/1.1 408", LIMIT));
+        settle().await;
+        assert_eq!(log.take(), ["None body took too long"]);
+        assert_eq!(io.connections(), usize::from(upgraded));
+        drop(ws);
+    }
 }
 
 async fn over_a_stream_of_any_kind() {
