@@ -10,6 +10,7 @@ use std::time::Duration;
 use hyper::rt::{Read, ReadBufCursor, Write};
 
 use crate::runtime::{Runtime, Timer as _};
+use crate::server::front::Slot;
 
 /// How the writing goes. Written and read by one task: while there is a watch, the stream is polled by the same future.
 #[derive(Default)]
@@ -24,6 +25,8 @@ struct Progress {
 pub(crate) struct Watched<S> {
     stream: S,
     progress: Arc<Progress>,
+    /// Here, because a WebSocket takes the stream with it.
+    _slot: Slot,
 }
 
 /// Says when nothing was taken for too long.
@@ -38,9 +41,14 @@ pub(crate) struct Watch<R: Runtime> {
 }
 
 /// `limit`: so long may a peer take nothing.
-pub(crate) fn watch<R: Runtime, S>(runtime: R, stream: S, limit: Duration) -> (Watched<S>, Watch<R>) {
+pub(crate) fn watch<R: Runtime, S>(
+    runtime: R,
+    stream: S,
+    slot: Slot,
+    limit: Duration,
+) -> (Watched<S>, Watch<R>) {
     let progress = Arc::<Progress>::default();
-    let watched = Watched { stream, progress: progress.clone() };
+    let watched = Watched { stream, progress: progress.clone(), _slot: slot };
     (watched, Watch { runtime, limit, progress, timer: None, since: None })
 }
 

@@ -205,6 +205,18 @@ impl<S: From<Server>> ServerBuilder<S> {
         self
     }
 
+    /// Most network connections at a time, whether or not there is a session on them; further ones are closed as soon as they are accepted,
+    /// which is logged as a warning once. `server.maxConnections` of Node. Default: no limit but that of the operating system.
+    ///
+    /// A client that polls has up to three at times, one with a WebSocket has one; connections between requests and other people's requests
+    /// count as well. So allow more than twice [`max_connections`](Self::max_connections). For `listen`, `serve` and `serve_connection`; of
+    /// no concern to servers of others, such as axum's.
+    #[must_use]
+    pub fn max_tcp_connections(mut self, connections: usize) -> Self {
+        self.front.slots.limit = Some(connections);
+        self
+    }
+
     /// How long a client may take to send the head of a request, and how long a connection may be idle between two. Default: 30 s. Of
     /// no concern to servers of others, such as axum's.
     #[must_use]

@@ -7,6 +7,7 @@ mod files;
 mod gate;
 mod hooks;
 mod request;
+mod slots;
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -27,6 +28,7 @@ pub use hooks::RefusedRequest;
 pub(crate) use hooks::{Hooks, Turned};
 pub use request::{RequestHead, Secure};
 pub(crate) use request::{last_param, params};
+pub(crate) use slots::{Slot, Slots};
 
 /// Everything that concerns requests and is no rule of the protocols.
 #[derive(Default)]
@@ -34,6 +36,7 @@ pub(crate) struct Front {
     pub(crate) hooks: Hooks,
     pub(crate) files: Files,
     pub(crate) gate: Gate,
+    pub(crate) slots: Slots,
     pub(crate) timeouts: Timeouts,
     /// Whether it was said that a foreign origin was refused.
     warned: AtomicBool,

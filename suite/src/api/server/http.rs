@@ -13,11 +13,12 @@ use tungstenite::Message;
 
 use crate::api::common::{Log, Polling, Ws, builder, connection, server, websocket};
 use crate::api::{Case, list};
-use crate::world::{HERE, Instant, Listener, World, pipe, settle, sleep, spawn, timeout, until};
+use crate::world::{HERE, Instant, Listener, Pipe, World, pipe, settle, sleep, spawn, timeout, until};
 
 pub(super) const CASES: &[Case] = list![
     the_address_of_the_client,
     whether_it_came_over_tls,
+    connections_without_sessions_have_a_limit,
     idle_connections_end,
     answers_that_are_not_taken,
     bodies_that_trickle_in,
@@ -84,6 +85,39 @@ async fn whether_it_came_over_tls() {
         until(|| log.len() == 1).await;
         assert_eq!(log.take(), [expected]);
     }
+}
+
+async fn connections_without_sessions_have_a_limit() {
+    let io = builder().max_tcp_connections(2).build();
+    let listener = Listener::new();
+    let port = listener.port();
+    spawn(serve(World::current(), listener, io.clone()));
+    let is_closed = async |stream: &mut Pipe| {
+        settle().await;
+        stream.is_cut() && stream.read(&mut [0; 1]).await.unwrap() == 0
+    };
+    let mut idle = port.connect().unwrap();
+    let mut ws = Ws::over(port.connect().unwrap()).await;
+    // One more; whoever accepts it.
+    for _ in 0..3 {
+        assert!(is_closed(&mut port.connect().unwrap()).await);
+        assert!(is_closed(&mut connection(&io, 4096)).await);
+    }
+    ws.join("/").await;
+    assert!(!idle.is_cut());
+    // A WebSocket has its place to its end, and others have it afterwards.
+    drop(ws);
+    until(|| io.connections() == 0).await;
+    let mut other = Ws::over(port.connect().unwrap()).await;
+    other.join("/").await;
+    assert!(is_closed(&mut port.connect().unwrap()).await);
+    // As has one that never was more than a connection.
+    idle.close().await.unwrap();
+    drop(idle);
+    settle().await;
+    let mut last = Ws::over(connection(&io, 4096)).await;
+    last.join("/").await;
+    assert!(is_closed(&mut port.connect().unwrap()).await);
 }
 
 /// Connections that say nothing cost something; they are not kept for ever.
