@@ -22,7 +22,7 @@ use sio_proto::server::{Admission, ConnId};
 use sio_proto::{Sid, SidPrefix};
 use tracing::Instrument as _;
 
-use crate::server::front::{self, RequestHead, Turned};
+use crate::server::front::{self, Patience, RequestHead, Turned};
 use crate::server::shard::{ConnState, Shard};
 use crate::server::{Handshake, Link, Shared, pump};
 use crate::wakers::yield_now;
@@ -98,7 +98,9 @@ where
         add_headers(file.headers_mut(), cors_headers(config, &head));
         return Ok((file, false));
     }
-    front.hooks.pass(request).await?;
+    let host = server.shards.first().expect("a server has a shard").host().clone();
+    let mut patience = Patience::new(&*host, front.timeouts.hook);
+    front.hooks.pass(request, &mut patience).await?;
     let refused = |refusal| Err(Turned::Refused(refusal));
     let parsed = EngineRequest::parse_in(config, &head);
     let is_new = matches!(
@@ -111,14 +113,15 @@ where
         // Those who are being decided about count as well.
         permit = front.gate.enter(request.remote_addr).map_err(Turned::Refused)?;
         // B17: before the revision is looked at.
-        front.hooks.allow(request).await.map_err(Turned::Refused)?;
+        front.hooks.allow(request, &mut patience).await.map_err(Turned::Refused)?;
     }
     let (parsed, dialect) = parsed.map_err(Turned::Refused)?;
     let prefix = if is_new {
-        front.hooks.sid_prefix(request).await.map_err(Turned::Refused)?
+        front.hooks.sid_prefix(request, &mut patience).await.map_err(Turned::Refused)?
     } else {
         SidPrefix::default()
     };
+    drop(patience);
     let sid = match parsed {
         EngineRequest::Poll(sid) | EngineRequest::Post(sid) | EngineRequest::Misdirected(sid, _) => Some(sid),
         EngineRequest::WebSocket(sid) => sid,
@@ -152,7 +155,7 @@ where
         Admission::Poll(channel) => poll(Channel { shard, conn, channel }).await,
         Admission::Post(channel) => {
             let body = pin!(body);
-            post(Channel { shard, conn, channel }, body, &server.config, head.content_length)
+            post(Channel { shard, conn, channel }, body, server, head.content_length)
                 .await
                 .map_err(Turned::Refused)?
         }
@@ -211,15 +214,15 @@ async fn poll(channel: Channel) -> EngineResponse {
 async fn post<B>(
     channel: Channel,
     body: Pin<&mut B>,
-    config: &sio_proto::server::Config,
+    server: &Shared,
     declared: Option<u64>,
 ) -> Result<EngineResponse, Refusal>
 where
     B: HttpBody,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let limit = config.engine.max_http_buffer_size;
-    let packets = config.max_inbox;
+    let limit = server.config.engine.max_http_buffer_size;
+    let packets = server.config.max_inbox;
     let shard = channel.shard.clone();
     let conn = channel.conn;
     // Both the declared length and what really comes count (B46).
@@ -229,10 +232,15 @@ where
     }
     let mut collecting = pin!(collect(body, limit));
     let mut reads = false;
+    let mut patience = Patience::new(&**shard.host(), server.front.timeouts.body_read);
     let collected = poll_fn(|cx| {
         loop {
             if reads && let Poll::Ready(collected) = collecting.as_mut().poll(cx) {
-                return Poll::Ready(Some(collected));
+                return Poll::Ready(Some(Ok(collected)));
+            }
+            // However many bytes come: each of them is little.
+            if reads && patience.poll(cx).is_ready() {
+                return Poll::Ready(Some(Err(Refusal::TooSlow)));
             }
             let mut locked = shard.lock();
             // Nobody waits for a body longer than for its session.
@@ -251,12 +259,13 @@ where
     })
     .await;
     let mut body = match collected {
-        Some(Ok(Some(body))) => body,
-        Some(Ok(None)) => {
+        Some(Ok(Ok(Some(body)))) => body,
+        Some(Err(refusal)) => return Err(refusal),
+        Some(Ok(Ok(None))) => {
             let now = shard.now();
             return Err(shard.lock().machine.handle_oversize(channel.channel, now));
         }
-        Some(Err(error)) => {
+        Some(Ok(Err(error))) => {
             tracing::debug!(?conn, %error, "body of a POST failed");
             return Err(Refusal::SessionUnknown);
         }

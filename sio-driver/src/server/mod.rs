@@ -27,6 +27,7 @@ mod rooms;
 mod serve;
 mod shard;
 mod socket;
+mod stall;
 
 use std::collections::HashMap;
 use std::error::Error as StdError;

@@ -17,9 +17,10 @@ use hyper::service::service_fn;
 
 use crate::runtime::{BoxFuture, Runtime, Timer as _};
 use crate::server::closing::Stage;
+use crate::server::front::Slot;
 use crate::server::host::HyperTimer;
 use crate::server::http::{self as front, Body};
-use crate::server::{Server, Shared};
+use crate::server::{Server, Shared, stall};
 
 /// How long to wait after `accept` failed for want of resources, such as file descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
@@ -52,7 +53,10 @@ pub async fn serve<R: Runtime>(runtime: R, listener: R::Listener, server: Server
         match accepted {
             None => break,
             Some(Ok((stream, address))) => {
-                runtime.spawn(connection(runtime.clone(), shared.clone(), stream, address.into()));
+                if let Some(slot) = shared.front.slots.enter(Some(address)) {
+                    let accepted = Accepted::from(address);
+                    runtime.spawn(connection(runtime.clone(), shared.clone(), stream, slot, accepted));
+                }
             }
             Some(Err(error)) if concerns_one_connection(&error) => {
                 tracing::debug!(%error, "a connection failed before it was accepted");
@@ -111,10 +115,13 @@ pub async fn serve_connection<R: Runtime, S>(
 ) where
     S: Read + Write + Unpin + Send + 'static,
 {
-    connection(runtime, server.shared().clone(), stream, accepted.into()).await;
+    let accepted = accepted.into();
+    if let Some(slot) = server.shared().front.slots.enter(accepted.remote_addr) {
+        connection(runtime, server.shared().clone(), stream, slot, accepted).await;
+    }
 }
 
-async fn connection<R: Runtime, S>(runtime: R, shared: Arc<Shared>, stream: S, accepted: Accepted)
+async fn connection<R: Runtime, S>(runtime: R, shared: Arc<Shared>, stream: S, slot: Slot, accepted: Accepted)
 where
     S: Read + Write + Unpin + Send + 'static,
 {
@@ -123,10 +130,11 @@ where
         let shared = shared.clone();
         service_fn(move |request| answer(shared.clone(), request, accepted))
     };
+    let (stream, mut watch) = stall::watch(runtime.clone(), stream, slot, shared.front.timeouts.write);
     let mut http = Box::pin(
         http1::Builder::new()
             .timer(HyperTimer::new(runtime))
-            .header_read_timeout(shared.front.header_read_timeout.0)
+            .header_read_timeout(shared.front.timeouts.header_read)
             .max_buf_size(64 << 10)
             .serve_connection(stream, service)
             .with_upgrades(),
@@ -137,11 +145,17 @@ where
             closing = None;
             Pin::new(&mut *http).graceful_shutdown();
         }
-        http.as_mut().poll(cx)
+        if let Poll::Ready(result) = http.as_mut().poll(cx) {
+            return Poll::Ready(Some(result));
+        }
+        // It ends also while the server closes, and nobody else would end it then: its session is over.
+        watch.poll(cx).map(|()| None)
     })
     .await;
-    if let Err(error) = result {
-        tracing::trace!(%error, ?remote_addr, "http connection failed");
+    match result {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::trace!(%error, ?remote_addr, "http connection failed"),
+        None => tracing::debug!(?remote_addr, "client does not take its answer"),
     }
 }
 

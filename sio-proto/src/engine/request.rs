@@ -91,6 +91,10 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
+    /// A body that takes too long to come. Answered with 408; the session has lost the packets in it, and ends, unless it goes on over a
+    /// WebSocket.
+    #[error("body took too long")]
+    TooSlow,
     /// The server is closing and opens no more sessions. Answered with 503.
     #[error("server is shutting down")]
     Closing,
@@ -146,6 +150,7 @@ impl Refusal {
             Self::MethodNotAllowed
             | Self::OutOfTurn
             | Self::TooLarge { .. }
+            | Self::TooSlow
             | Self::Closing
             | Self::TooManyConnections => None,
         }
@@ -172,6 +177,7 @@ impl Refusal {
             (_, Some(code)) => Response::refusal(status, code, &self.to_string()),
             (Self::MethodNotAllowed, _) => Response::new(500),
             (Self::TooLarge { .. }, _) => Response { close: true, ..Response::new(413) },
+            (Self::TooSlow, _) => Response { close: true, ..Response::new(408) },
             // Its body, if any, is not read.
             _ => Response { close: true, ..Response::new(400) },
         };

@@ -104,6 +104,11 @@ impl Direction {
 }
 
 impl Pipe {
+    /// Whether the other end is gone, however much of what it wrote is still unread.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.writes.lock().is_deaf
+    }
+
     /// What cuts the connection.
     pub(crate) fn cutter(&self) -> impl FnOnce() + Send + use<> {
         let (one, other) = (self.reads.clone(), self.writes.clone());

@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::{HeaderMap, Response};
 use sio_proto::engine::Cookie;
 
-use super::{Files, HeaderReadTimeout, RefusedRequest, RequestHead};
+use super::{Files, RefusedRequest, RequestHead};
 use crate::server::{Body, Server, ServerBuilder};
 
 /// HTTP: who is let in, and what is answered.
@@ -19,7 +19,7 @@ impl<S: From<Server>> ServerBuilder<S> {
     /// refuses the client with code 4, status 403, and this message; an empty one is `Forbidden`. A later call replaces the function.
     ///
     /// It comes after the checks of the request itself, but for the protocol's revision. If the client leaves meanwhile, the future is
-    /// dropped. A panic refuses the client.
+    /// dropped. A panic refuses the client, and so does [`hook_timeout`](Self::hook_timeout).
     ///
     /// ```no_run
     /// # use std::sync::Arc;
@@ -205,11 +205,49 @@ impl<S: From<Server>> ServerBuilder<S> {
         self
     }
 
+    /// Most network connections at a time, whether or not there is a session on them; further ones are closed as soon as they are accepted,
+    /// which is logged as a warning once. `server.maxConnections` of Node. Default: no limit but that of the operating system.
+    ///
+    /// A client that polls has up to three at times, one with a WebSocket has one; connections between requests and other people's requests
+    /// count as well. So allow more than twice [`max_connections`](Self::max_connections). For `listen`, `serve` and `serve_connection`; of
+    /// no concern to servers of others, such as axum's.
+    #[must_use]
+    pub fn max_tcp_connections(mut self, connections: usize) -> Self {
+        self.front.slots.limit = Some(connections);
+        self
+    }
+
     /// How long a client may take to send the head of a request, and how long a connection may be idle between two. Default: 30 s. Of
     /// no concern to servers of others, such as axum's.
     #[must_use]
     pub fn header_read_timeout(mut self, timeout: Duration) -> Self {
-        self.front.header_read_timeout = HeaderReadTimeout(timeout);
+        self.front.timeouts.header_read = timeout;
+        self
+    }
+
+    /// How long a client may take to send the body of a POST, from when the server reads it; then it is answered with 408, and its
+    /// session ends, unless it goes on over a WebSocket. Default: 60 s. Without a WebSocket the session's pings end it sooner, for their
+    /// answers cannot come while a body does.
+    #[must_use]
+    pub fn body_read_timeout(mut self, timeout: Duration) -> Self {
+        self.front.timeouts.body_read = timeout;
+        self
+    }
+
+    /// How long [`on_request`](Self::on_request), [`allow_request`](Self::allow_request) and [`generate_id`](Self::generate_id) may
+    /// take for one request, together. Then the future is dropped, which is logged, and the request refused as after a panic. Default: 30 s.
+    #[must_use]
+    pub fn hook_timeout(mut self, timeout: Duration) -> Self {
+        self.front.timeouts.hook = timeout;
+        self
+    }
+
+    /// How long a client may take nothing of an answer that the network does not hold; its connection is dropped then, also while the
+    /// server closes. Each piece that it takes gives it the same time again. Default: 30 s. Over TLS a piece is what rustls keeps, by
+    /// default 64 KiB. Not for WebSockets, whose pings do the same, and of no concern to servers of others, such as axum's.
+    #[must_use]
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.front.timeouts.write = timeout;
         self
     }
 }

@@ -8,7 +8,8 @@ use http::{HeaderMap, Response};
 use sio_proto::SidPrefix;
 use sio_proto::engine::{BadRequest, Refusal};
 
-use super::RequestHead;
+use super::{Patience, RequestHead};
+use crate::error::Error;
 use crate::handlers::{catch, finish};
 use crate::runtime::BoxFuture;
 use crate::server::Body;
@@ -39,9 +40,13 @@ pub(crate) enum Turned {
 
 impl Hooks {
     /// Shows a request to those who see all of them.
-    pub(crate) async fn pass(&self, request: &Arc<RequestHead>) -> Result<(), Turned> {
+    pub(crate) async fn pass(
+        &self,
+        request: &Arc<RequestHead>,
+        patience: &mut Patience<'_>,
+    ) -> Result<(), Turned> {
         for hook in &self.request {
-            match run(hook, request).await {
+            match run(hook, request, patience).await {
                 Some(Ok(())) => {}
                 Some(Err(answer)) => return Err(Turned::Answered(Box::new(answer))),
                 None => return Err(Turned::Refused(Refusal::BadRequest(BadRequest::MiddlewareFailure))),
@@ -51,18 +56,26 @@ impl Hooks {
     }
 
     /// Whether the client may open a session.
-    pub(crate) async fn allow(&self, request: &Arc<RequestHead>) -> Result<(), Refusal> {
+    pub(crate) async fn allow(
+        &self,
+        request: &Arc<RequestHead>,
+        patience: &mut Patience<'_>,
+    ) -> Result<(), Refusal> {
         let Some(hook) = &self.allow else { return Ok(()) };
         // What fails does not let anybody in.
-        run(hook, request).await.unwrap_or_else(|| Err(String::new())).map_err(Refusal::Forbidden)
+        run(hook, request, patience).await.unwrap_or_else(|| Err(String::new())).map_err(Refusal::Forbidden)
     }
 
     /// How the id of a new session begins.
-    pub(crate) async fn sid_prefix(&self, request: &Arc<RequestHead>) -> Result<SidPrefix, Refusal> {
+    pub(crate) async fn sid_prefix(
+        &self,
+        request: &Arc<RequestHead>,
+        patience: &mut Patience<'_>,
+    ) -> Result<SidPrefix, Refusal> {
         let Some(hook) = &self.generate_id else { return Ok(SidPrefix::default()) };
-        let generated = match run(hook, request).await {
+        let generated = match run(hook, request, patience).await {
             Some(generated) => generated.and_then(|text| Ok(text.parse()?)),
-            None => Err("it panicked".into()),
+            None => Err("it panicked, or took too long".into()),
         };
         generated.map_err(|error| {
             // Not for the client to read.
@@ -72,10 +85,16 @@ impl Hooks {
     }
 }
 
-/// `None` if the hook panics: a fault of the application's that is not the client's to read.
-async fn run<E, T>(hook: &Decide<E, T>, request: &Arc<RequestHead>) -> Option<Result<T, E>> {
+/// `None` if the hook panics or takes too long: a fault of the application's that is not the client's to read.
+async fn run<E, T>(
+    hook: &Decide<E, T>,
+    request: &Arc<RequestHead>,
+    patience: &mut Patience<'_>,
+) -> Option<Result<T, E>> {
     let result = match catch(|| hook(request.clone())) {
-        Ok(future) => finish(future).await,
+        Ok(future) => {
+            patience.within(finish(future)).await.unwrap_or_else(|| Err(Error::new("it took too long")))
+        }
         Err(error) => Err(error),
     };
     result.inspect_err(|error| tracing::error!(%error, "a hook for requests failed")).ok()
@@ -92,7 +111,7 @@ pub struct RefusedRequest<'a> {
 
 impl RefusedRequest<'_> {
     /// The code in the answer, or what would be there if it were not [too late](Self::after_handshake): 0 to 5, as the protocol has them. `None` for what has no code there: a request out of turn, a body that is
-    /// too large, a method that sessions do not have, a server that is closing or full.
+    /// too large or too slow, a method that sessions do not have, a server that is closing or full.
     #[must_use]
     pub fn code(&self) -> Option<u8> {
         self.refusal.code()

@@ -7,14 +7,20 @@ mod files;
 mod gate;
 mod hooks;
 mod request;
+mod slots;
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::HeaderMap;
 use sio_proto::engine::{Config, Refusal, Response as EngineResponse};
 
 use crate::handlers::catch;
+use crate::runtime::Timer;
+use crate::server::host::Host;
 
 pub(crate) use files::Files;
 pub(crate) use gate::{Gate, Permit};
@@ -22,6 +28,7 @@ pub use hooks::RefusedRequest;
 pub(crate) use hooks::{Hooks, Turned};
 pub use request::{RequestHead, Secure};
 pub(crate) use request::{last_param, params};
+pub(crate) use slots::{Slot, Slots};
 
 /// Everything that concerns requests and is no rule of the protocols.
 #[derive(Default)]
@@ -29,19 +36,63 @@ pub(crate) struct Front {
     pub(crate) hooks: Hooks,
     pub(crate) files: Files,
     pub(crate) gate: Gate,
-    pub(crate) header_read_timeout: HeaderReadTimeout,
+    pub(crate) slots: Slots,
+    pub(crate) timeouts: Timeouts,
     /// Whether it was said that a foreign origin was refused.
     warned: AtomicBool,
     /// As in `Stats::refused_by_code`.
     pub(crate) refused: [AtomicU64; 7],
 }
 
-/// How long a client may take to send a request's head.
-pub(crate) struct HeaderReadTimeout(pub(crate) Duration);
+/// How long is waited for what.
+pub(crate) struct Timeouts {
+    pub(crate) header_read: Duration,
+    pub(crate) write: Duration,
+    pub(crate) body_read: Duration,
+    pub(crate) hook: Duration,
+}
 
-impl Default for HeaderReadTimeout {
+impl Default for Timeouts {
     fn default() -> Self {
-        Self(Duration::from_secs(30))
+        Self {
+            header_read: Duration::from_secs(30),
+            write: Duration::from_secs(30),
+            body_read: Duration::from_secs(60),
+            hook: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The time that something may take. It begins when somebody has to wait: what is done at once needs no timer.
+pub(crate) struct Patience<'a> {
+    host: &'a dyn Host,
+    limit: Duration,
+    timer: Option<Box<dyn Timer>>,
+}
+
+impl<'a> Patience<'a> {
+    pub(crate) fn new(host: &'a dyn Host, limit: Duration) -> Self {
+        Self { host, limit, timer: None }
+    }
+
+    /// Ready when it is at its end.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let timer = self.timer.get_or_insert_with(|| {
+            let mut timer = self.host.timer();
+            timer.reset(self.host.now() + self.limit);
+            timer
+        });
+        timer.poll(cx)
+    }
+
+    /// `None` if it takes too long.
+    pub(crate) async fn within<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = pin!(future);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => self.poll(cx).map(|()| None),
+        })
+        .await
     }
 }
 

@@ -1,21 +1,27 @@
 //! What a server is served over.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use futures_rustls::{TlsAcceptor, TlsConnector, rustls};
+use futures_util::future::select;
 use futures_util::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use sio_driver::{Accepted, Data, Io, RequestHead, Server, Socket, serve, serve_connection};
+use tungstenite::Message;
 
-use crate::api::common::{Log, Ws, builder, connection, server};
+use crate::api::common::{Log, Polling, Ws, builder, connection, server, websocket};
 use crate::api::{Case, list};
-use crate::world::{HERE, Instant, Listener, World, pipe, spawn, timeout, until};
+use crate::world::{HERE, Instant, Listener, Pipe, World, pipe, settle, sleep, spawn, timeout, until};
 
 pub(super) const CASES: &[Case] = list![
     the_address_of_the_client,
     whether_it_came_over_tls,
+    connections_without_sessions_have_a_limit,
     idle_connections_end,
+    answers_that_are_not_taken,
+    bodies_that_trickle_in,
     over_a_stream_of_any_kind,
     over_tls,
 ];
@@ -81,6 +87,39 @@ async fn whether_it_came_over_tls() {
     }
 }
 
+async fn connections_without_sessions_have_a_limit() {
+    let io = builder().max_tcp_connections(2).build();
+    let listener = Listener::new();
+    let port = listener.port();
+    spawn(serve(World::current(), listener, io.clone()));
+    let is_closed = async |stream: &mut Pipe| {
+        settle().await;
+        stream.is_cut() && stream.read(&mut [0; 1]).await.unwrap() == 0
+    };
+    let mut idle = port.connect().unwrap();
+    let mut ws = Ws::over(port.connect().unwrap()).await;
+    // One more; whoever accepts it.
+    for _ in 0..3 {
+        assert!(is_closed(&mut port.connect().unwrap()).await);
+        assert!(is_closed(&mut connection(&io, 4096)).await);
+    }
+    ws.join("/").await;
+    assert!(!idle.is_cut());
+    // A WebSocket has its place to its end, and others have it afterwards.
+    drop(ws);
+    until(|| io.connections() == 0).await;
+    let mut other = Ws::over(port.connect().unwrap()).await;
+    other.join("/").await;
+    assert!(is_closed(&mut port.connect().unwrap()).await);
+    // As has one that never was more than a connection.
+    idle.close().await.unwrap();
+    drop(idle);
+    settle().await;
+    let mut last = Ws::over(connection(&io, 4096)).await;
+    last.join("/").await;
+    assert!(is_closed(&mut port.connect().unwrap()).await);
+}
+
 /// Connections that say nothing cost something; they are not kept for ever.
 async fn idle_connections_end() {
     let io = server();
@@ -91,6 +130,117 @@ async fn idle_connections_end() {
         let mut answer = Vec::new();
         timeout(Duration::from_secs(100), stream.read_to_end(&mut answer)).await.expect("it ends").unwrap();
         assert_eq!(begun.elapsed().as_secs(), 30, "{request}");
+    }
+}
+
+/// What a client does not read is not kept for it for ever; but however slowly it reads, it gets all.
+async fn answers_that_are_not_taken() {
+    const LIMIT: Duration = Duration::from_secs(3);
+    let io = builder().write_timeout(LIMIT).http_compression(None).build();
+    let client = Polling::connect(&io).await;
+    let get =
+        format!("GET /socket.io/?EIO=4&transport=polling&sid={} HTTP/1.1\r\nHost: a\r\n\r\n", client.sid);
+    let large = "x".repeat(5000);
+    let poll = async || {
+        let mut stream = connection(&io, 1024);
+        stream.write_all(get.as_bytes()).await.unwrap();
+        settle().await;
+        stream
+    };
+    let about = |time: Duration| time >= LIMIT && time < LIMIT + Duration::from_millis(3);
+    io.emit("large", &large).unwrap();
+    let mut slow = poll().await;
+    let mut taken = 0;
+    while taken < 5000 {
+        sleep(LIMIT - Duration::from_millis(1)).await;
+        taken += slow.read(&mut [0; 1024]).await.unwrap();
+        settle().await;
+    }
+    drop(slow);
+    io.emit("large", &large).unwrap();
+    let mut silent = poll().await;
+    sleep(LIMIT - Duration::from_millis(1)).await;
+    let mut first = [0; 1];
+    // A byte is taken, and then the same time passes once more.
+    silent.read_exact(&mut first).await.unwrap();
+    settle().await;
+    let begun = Instant::now();
+    until(|| silent.is_cut()).await;
+    assert!(about(begun.elapsed()), "{:?}", begun.elapsed());
+    let mut rest = Vec::new();
+    silent.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.len() < 1100, "{}", rest.len());
+
+    // Also of the last one, when the server has closed.
+    client.post("1").await;
+    let client = Polling::connect(&io).await;
+    let get =
+        format!("GET /socket.io/?EIO=4&transport=polling&sid={} HTTP/1.1\r\nHost: a\r\n\r\n", client.sid);
+    io.emit("large", &large).unwrap();
+    let log = Log::default();
+    spawn({
+        let (io, log) = (io.clone(), log.clone());
+        async move {
+            io.close().await;
+            log.push("closed");
+        }
+    });
+    let mut silent = connection(&io, 1024);
+    silent.write_all(get.as_bytes()).await.unwrap();
+    settle().await;
+    // The end, if it was not behind the event already.
+    client.request("GET", "").await;
+    settle().await;
+    assert_eq!(log.take(), ["closed"]);
+    let begun = Instant::now();
+    until(|| silent.is_cut()).await;
+    assert!(about(begun.elapsed()), "{:?}", begun.elapsed());
+}
+
+/// A byte now and then is no reason to wait longer, also where the session itself has no need of the body.
+async fn bodies_that_trickle_in() {
+    const LIMIT: Duration = Duration::from_secs(3);
+    let log = Log::default();
+    let told = log.clone();
+    let io = builder()
+        .body_read_timeout(LIMIT)
+        .on_connection_error(move |refused| told.push(format!("{:?} {}", refused.code(), refused.message())))
+        .build();
+    for upgraded in [false, true] {
+        let session = Polling::connect(&io).await;
+        let mut ws = None;
+        let sid = &session.sid;
+        let head = format!(
+            "POST /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n42"
+        );
+        let mut post = connection(&io, 4096);
+        post.write_all(head.as_bytes()).await.unwrap();
+        settle().await;
+        let begun = Instant::now();
+        if upgraded {
+            let mut socket = websocket(connection(&io, 4096), &format!("&sid={sid}")).await;
+            for text in ["2probe", "5"] {
+                socket.send(Message::text(text)).await.unwrap();
+            }
+            ws = Some(socket);
+        }
+        let mut answer = [0; 12];
+        let trickle = async {
+            let (mut reads, mut writes) = post.split();
+            let write = async {
+                loop {
+                    sleep(Duration::from_millis(700)).await;
+                    let _ = writes.write_all(b" ").await;
+                }
+            };
+            select(pin!(reads.read_exact(&mut answer)), pin!(write)).await;
+        };
+        timeout(Duration::from_secs(10), trickle).await.expect("it ends");
+        assert_eq!((&answer, begun.elapsed()), (b"HTTP/1.1 408", LIMIT));
+        settle().await;
+        assert_eq!(log.take(), ["None body took too long"]);
+        assert_eq!(io.connections(), usize::from(upgraded));
+        drop(ws);
     }
 }
 

@@ -15,7 +15,7 @@ use tungstenite::Message;
 
 use crate::api::common::{Log, Polling, Ws, builder, connection};
 use crate::api::{Case, list};
-use crate::world::{Instant, settle, timeout, until, yield_now};
+use crate::world::{Instant, settle, sleep, timeout, until, yield_now};
 
 pub(super) const CASES: &[Case] = list![
     a_page_of_a_foreign_origin,
@@ -24,6 +24,7 @@ pub(super) const CASES: &[Case] = list![
     ids_of_sessions_begin_as_the_application_wants,
     a_client_that_leaves_while_it_is_decided_about,
     a_hook_that_panics_lets_nobody_in,
+    nor_does_one_that_takes_too_long,
     on_request_sees_every_request,
     what_hooks_find_out_reaches_the_sockets,
     requests_and_handshakes_are_asked_alike,
@@ -312,6 +313,50 @@ async fn a_hook_that_panics_lets_nobody_in() {
         log.take(),
         ["GET /socket.io/ Some(4) Forbidden -", "GET /socket.io/ Some(3) Bad request MIDDLEWARE_FAILURE"]
     );
+}
+
+async fn nor_does_one_that_takes_too_long() {
+    const LIMIT: Duration = Duration::from_secs(3);
+    let log = Log::default();
+    let with = |name: &'static str| {
+        let late = move |hook: &'static str, request: &RequestHead| {
+            let waits = request.query_param("slow").is_some_and(|slow| slow.contains(hook));
+            async move {
+                if waits && name == "for ever" {
+                    pending::<()>().await;
+                } else if waits {
+                    sleep(LIMIT * 2 / 3).await;
+                }
+            }
+        };
+        let builder = builder()
+            .max_connections(1)
+            .hook_timeout(LIMIT)
+            .on_request(move |request| late("request", &request).map(Ok))
+            .allow_request(move |request| late("allow", &request).map(Ok))
+            .generate_id(move |request| late("id", &request).map(|()| Ok(String::new())));
+        logging(builder, &log).build()
+    };
+    let (for_ever, for_a_while) = (with("for ever"), with("for a while"));
+    for (io, slow, told) in [
+        (&for_ever, "request", Some("Some(3) Bad request MIDDLEWARE_FAILURE")),
+        (&for_ever, "allow", Some("Some(4) Forbidden -")),
+        (&for_ever, "id", Some("Some(3) Bad request ID_GENERATION_ERROR")),
+        (&for_a_while, "request,allow", Some("Some(4) Forbidden -")),
+        (&for_a_while, "allow,id", Some("Some(3) Bad request ID_GENERATION_ERROR")),
+        (&for_a_while, "allow", None),
+    ] {
+        let begun = Instant::now();
+        let answer = send(io, Request::get(format!("{POLLING}&slow={slow}"))).await;
+        match told {
+            Some(told) => {
+                assert_eq!((answer.status / 100, begun.elapsed()), (4, LIMIT), "{slow}");
+                assert_eq!(log.take(), [format!("GET /socket.io/ {told}")]);
+            }
+            None => assert_eq!((answer.status, begun.elapsed()), (200, LIMIT * 2 / 3)),
+        }
+    }
+    assert_eq!(log.take(), [""; 0]);
 }
 
 async fn on_request_sees_every_request() {

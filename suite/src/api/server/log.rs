@@ -9,7 +9,8 @@ use crate::api::common::{Log, Polling, Ws, builder, connection, server, websocke
 use crate::api::{Case, list};
 use crate::world::{HERE, World, pipe, settle, spawn, until};
 
-pub(super) const CASES: &[Case] = list![a_session, an_upgrade, bad_input, limits_that_have_no_effect];
+pub(super) const CASES: &[Case] =
+    list![a_session, an_upgrade, bad_input, limits_that_have_no_effect, a_limit_that_is_reached];
 
 /// The events of the driver, without the names of sockets and connections, from here on.
 fn collect() -> Log {
@@ -82,6 +83,18 @@ async fn an_upgrade() {
             "DEBUG upgraded to websocket",
         ]
     );
+}
+
+async fn a_limit_that_is_reached() {
+    let io = builder().max_tcp_connections(1).build();
+    let _one = connection(&io, 64);
+    settle().await;
+    let log = collect();
+    let _more = [connection(&io, 64), connection(&io, 64)];
+    settle().await;
+    let closed = "DEBUG connection closed: there are too many remote_addr=None";
+    let warning = "WARN there are as many connections as max_tcp_connections allows; more are closed (said once) limit=1";
+    assert_eq!(log.take(), [warning, closed, closed]);
 }
 
 /// A limit for each address needs addresses, which other HTTP servers give only if they are told to.
