@@ -113,4 +113,6 @@ pub mod api {
     #[cfg(feature = "tls")]
     #[doc(no_inline)]
     pub use crate::{Tls, TlsError};
+    #[doc(no_inline)]
+    pub use bytes::Bytes;
 }

@@ -453,7 +453,7 @@ pub(crate) async fn no_hammering() {
                 }
             };
             let seen = odd.until(|seen| begins(seen).len() >= 5).await;
-            client.disconnect();
+            drop(client.close());
             let gaps: Vec<_> = begins(&seen).windows(2).map(|pair| pair[1] - pair[0]).collect();
             let delays = if joined { [100, 100, 100, 100] } else { [100, 200, 400, 400] };
             for (gap, delay) in gaps.iter().zip(delays) {

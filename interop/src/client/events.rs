@@ -74,7 +74,7 @@ pub(crate) async fn asks_for_events(side: Side, way: Way) {
     assert!(event.data::<(u32, u32)>().is_err());
     let event = within("an event", client.recv()).await.expect("an event");
     assert!(event.data::<u32>().is_err(), "there are no arguments");
-    client.disconnect();
+    drop(client.close());
     assert!(within("the end", client.recv()).await.is_none());
 }
 

@@ -154,7 +154,7 @@ pub(crate) async fn leaves(side: Side, way: Way) {
     lab.log().until("disconnect", |list| list.len() == 1).await;
     socket.connect();
     watch.connected().await;
-    client.disconnect();
+    drop(client.close());
     assert_eq!(watch.disconnected().await, "io client disconnect");
     lab.log().until("disconnect", |list| list.len() == 2).await;
     socket.connect();

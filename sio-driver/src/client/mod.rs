@@ -87,19 +87,16 @@ impl Client {
         Ok(socket)
     }
 
-    /// Leaves all namespaces and closes the connection, after what was emitted before. Final: the client does not connect again.
+    /// Leaves all namespaces and closes the connection, after what was emitted before. That begins now; the future only waits until it is
+    /// done. Final: the client does not connect again, unlike after [`ClientSocket::disconnect`]. Dropping the last handle closes it too.
     ///
     /// Events that wait for a namespace to let the client in, or with `retries` for their turn, are dropped. Handlers that run may
     /// end.
-    pub fn disconnect(&self) {
-        let now = self.core().clock.now();
-        self.lock().machine.close(now);
-    }
-
-    /// As [`disconnect`](Self::disconnect), and waits until everything is sent and closed.
-    pub async fn close(&self) {
-        self.disconnect();
-        Wait::new(self.core()).until(Wish::Closed).await;
+    pub fn close(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let core = self.core().clone();
+        let now = core.clock.now();
+        core.lock().machine.close(now);
+        async move { Wait::new(&core).until(Wish::Closed).await }
     }
 
     /// The socket of the namespace in the URL, to which the client derefs.

@@ -15,7 +15,7 @@ use crate::error::{EmitError, Rejection};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an extractor for events of `{S}`",
     note = "extractors: `Data<T>`, `Payload`, `Ack`, `State<T>`, `Event`, `DisconnectReason`",
-    note = "and in handlers of a server only: `Socket`, `Auth<T>`, `Namespace`, `Server`",
+    note = "and in handlers of a server only: `Socket`, `SocketData<T>`, `Auth<T>`, `Namespace`, `Server`",
     note = "and in handlers of a client only: `ClientSocket`, `ConnectionError`, `Attempt`"
 )]
 pub trait FromContext<S = Socket>: Sized {

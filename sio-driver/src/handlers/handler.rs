@@ -23,7 +23,7 @@ use crate::runtime::BoxFuture;
     message = "`{Self}` is not a handler for events of `{S}`",
     label = "not an async function whose parameters are extractors and whose result is a reply",
     note = "parameters: `Data<T>`, `Payload`, `Ack`, `State<T>`, `Event`, `DisconnectReason`",
-    note = "and in handlers of a server only: `Socket`, `Auth<T>`, `Namespace`, `Server`",
+    note = "and in handlers of a server only: `Socket`, `SocketData<T>`, `Auth<T>`, `Namespace`, `Server`",
     note = "and in handlers of a client only: `ClientSocket`, `ConnectionError`, `Attempt`",
     note = "result: `()`, a value such as a `String`, a number or `Data(value)`, or `Result<_, Error>` of these",
     note = "the future must be `Send`, and must not borrow what the closure captured"

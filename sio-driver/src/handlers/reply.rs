@@ -85,28 +85,13 @@ macro_rules! values {
 
 values! {
     [] bool; [] char; [] u8; [] u16; [] u32; [] u64; [] usize; [] i8; [] i16; [] i32; [] i64; [] isize; [] f32; [] f64;
-    [] String; [] &'static str; [] Cow<'static, str>; [] serde_json::Value;
+    [] String; [] &'static str; [] Cow<'static, str>; [] Bytes; [] serde_json::Value;
     [T] Vec<T>; [T] Option<T>; [T] HashMap<String, T>; [T] BTreeMap<String, T>;
     [A] (A,); [A, B] (A, B); [A, B, C] (A, B, C); [A, B, C, D] (A, B, C, D);
-}
-
-impl IntoReply for Bytes {
-    fn into_reply<S: Peer>(self, socket: &S, ack: Option<u64>) -> Result<Option<u64>, Error> {
-        Data(Raw(self)).into_reply(socket, ack)
-    }
 }
 
 impl IntoReply for Str {
     fn into_reply<S: Peer>(self, socket: &S, ack: Option<u64>) -> Result<Option<u64>, Error> {
         Data(self.as_str()).into_reply(socket, ack)
-    }
-}
-
-/// `Bytes` implements `Serialize` only with a feature of its crate that users may not have on.
-struct Raw(Bytes);
-
-impl Serialize for Raw {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
     }
 }

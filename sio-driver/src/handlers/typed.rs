@@ -138,7 +138,7 @@ pub trait Asks<A: ?Sized, T>: Emits<A> {}
     label = "not an async function of the right parameters and result",
     note = "for an event named by a string: parameters that are extractors: `Data<T>`, `Payload`, `Ack`, `State<T>`, `Event`",
     note = "in handlers of a server also `Socket`, `SocketData<T>`, `Auth<T>`, `Namespace`, `Server`; of a client also `ClientSocket`",
-    note = "for a typed event: extractors, and then what the event carries",
+    note = "for a typed event: extractors, and then, as the last parameter and without `Data`, what the event carries; `_: ()` if that is nothing",
     note = "result: `()`, a value such as a `String`, a number or `Data(value)`, or `Result<_, Error>` of these; for a typed event what it is acknowledged with",
     note = "the future must be `Send`, and must not borrow what the closure captured"
 )]

@@ -8,6 +8,7 @@ mod conn;
 mod data;
 mod dispatch;
 mod dynamic;
+mod everyone;
 mod extract;
 mod flags;
 mod front;
@@ -40,7 +41,7 @@ use std::task::Poll;
 
 use ::http::{Request, Response};
 use sio_proto::hub::NamespaceId;
-use sio_proto::server::{Config, Delivery, Stats};
+use sio_proto::server::{Config, Stats};
 use sio_proto::socket::Args;
 use sio_proto::{Seed, Sid, Str};
 
@@ -344,50 +345,9 @@ impl Server {
         self
     }
 
-    /// Sends an event to everyone in `/`. See [`Operator::emit`].
-    ///
-    /// # Errors
-    /// [`EmitError::Encode`] only.
-    pub fn emit<A: Args + ?Sized>(&self, event: impl Emits<A>, args: &A) -> Result<Delivery, EmitError> {
-        self.of("/").emit(event, args)
-    }
-
-    /// Everyone in a room of `/`.
-    pub fn to(&self, room: impl IntoRooms) -> Operator {
-        self.of("/").to(room)
-    }
-
-    /// As [`to`](Self::to).
-    pub fn in_(&self, room: impl IntoRooms) -> Operator {
-        self.to(room)
-    }
-
-    /// Everyone in `/` who is not in a room.
-    pub fn except(&self, room: impl IntoRooms) -> Operator {
-        self.of("/").except(room)
-    }
-
-    /// Everyone in `/`; `false`: polling answers in which the event is are not compressed. See [`Operator::compress`].
-    pub fn compress(&self, compress: bool) -> Operator {
-        self.of("/").compress(compress)
-    }
-
     /// Everyone in `/`.
     pub fn everyone(&self) -> Operator {
         self.of("/").everyone()
-    }
-
-    /// Everyone in `/` who is a client of this server: see [`Operator::local`].
-    pub fn local(&self) -> Operator {
-        self.of("/").local()
-    }
-
-    /// The clients of all servers that are connected to `/`: see [`Operator::fetch_sockets`].
-    ///
-    /// # Errors
-    /// [`Partial`] if other servers did not answer in time.
-    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, Partial<RemoteSocket>> {
-        self.of("/").fetch_sockets().await
     }
 
     /// Sends an event to the other servers of the cluster: see [`Namespace::server_side_emit`].

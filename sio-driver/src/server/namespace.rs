@@ -6,21 +6,20 @@ use std::sync::{Arc, Weak};
 
 use sio_proto::engine::Encoded;
 use sio_proto::hub::{NamespaceId, Offset, Scope};
-use sio_proto::server::Delivery;
 use sio_proto::socket::{Args, Codec, EncodeError, Payload};
 use sio_proto::{SocketId, Str};
 
 use crate::encode::encode;
-use crate::error::{EmitError, Error};
-use crate::handlers::{Emits, Erased, EventHandler, EventName, Handler, Live, Table};
-use crate::server::cluster::{Member, Partial, RemoteSocket, ServerSide, Share};
+use crate::error::Error;
+use crate::handlers::{Erased, EventHandler, EventName, Handler, Live, Table};
+use crate::server::cluster::{Member, ServerSide, Share};
 use crate::server::dynamic::Child;
 use crate::server::middleware::ErasedMiddleware;
 use crate::server::outgoing::Watcher;
 use crate::server::recovery::Recovering;
 use crate::server::room_events::RoomEvents;
 use crate::server::shard::Shard;
-use crate::server::{IntoRooms, Middleware, Operator, Shared, Socket};
+use crate::server::{Middleware, Operator, Shared, Socket};
 
 /// A namespace of a server. Cloning gives another handle.
 ///
@@ -317,50 +316,9 @@ impl Namespace {
         self.change(|handlers| handlers.set_concurrency(limit))
     }
 
-    /// Sends an event to everyone in the namespace. See [`Operator::emit`].
-    ///
-    /// # Errors
-    /// [`EmitError::Encode`] only.
-    pub fn emit<A: Args + ?Sized>(&self, event: impl Emits<A>, args: &A) -> Result<Delivery, EmitError> {
-        self.everyone().emit(event, args)
-    }
-
     /// Everyone in the namespace.
     pub fn everyone(&self) -> Operator {
         Operator::new(self.clone(), Scope::all())
-    }
-
-    /// Everyone in a room.
-    pub fn to(&self, room: impl IntoRooms) -> Operator {
-        self.everyone().to(room)
-    }
-
-    /// As [`to`](Self::to).
-    pub fn in_(&self, room: impl IntoRooms) -> Operator {
-        self.to(room)
-    }
-
-    /// Everyone who is not in a room.
-    pub fn except(&self, room: impl IntoRooms) -> Operator {
-        self.everyone().except(room)
-    }
-
-    /// Everyone; `false`: polling answers in which the event is are not compressed. See [`Operator::compress`].
-    pub fn compress(&self, compress: bool) -> Operator {
-        self.everyone().compress(compress)
-    }
-
-    /// Everyone in the namespace who is a client of this server: see [`Operator::local`].
-    pub fn local(&self) -> Operator {
-        self.everyone().local()
-    }
-
-    /// The clients of all servers that are connected to the namespace: see [`Operator::fetch_sockets`].
-    ///
-    /// # Errors
-    /// [`Partial`] if other servers did not answer in time.
-    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, Partial<RemoteSocket>> {
-        self.everyone().fetch_sockets().await
     }
 
     /// The client of this server with this id, if it is connected to the namespace.

@@ -255,7 +255,7 @@ async fn the_runtime_ends_first() {
         client.close().await;
     });
     client.connect();
-    client.disconnect();
+    drop(client.close());
 }
 
 /// Without a runtime.

@@ -30,6 +30,7 @@ pub(super) const CASES: &[Case] = list![
     auth_that_never_comes,
     a_server_that_does_not_answer,
     a_server_of_version_2,
+    disconnected_and_connected_again,
     closed_for_good,
     waiting_ends,
     auth_that_comes_too_late,
@@ -371,11 +372,33 @@ async fn a_server_of_version_2() {
     assert_eq!(net.dials(), 1);
 }
 
+/// Of the client as of any of its sockets: nothing is final but `close`.
+async fn disconnected_and_connected_again() {
+    let io = server();
+    io.of("/other");
+    let net = Net::to(&io);
+    for builder in [net.builder(), net.ws()] {
+        let client = builder.connect().await.unwrap();
+        let other = client.socket("/other");
+        other.connected().await.unwrap();
+        client.disconnect();
+        settle().await;
+        assert!(!client.is_connected() && !client.is_active() && other.is_connected());
+        client.emit("waits", &()).unwrap();
+        other.disconnect();
+        until(|| io.connections() == 0).await;
+        client.connect();
+        client.connected().await.unwrap();
+        assert!(client.is_connected() && !other.is_active());
+        client.close().await;
+    }
+}
+
 async fn closed_for_good() {
     let io = server();
     let net = Net::to(&io);
     let client = net.ws().connect().await.unwrap();
-    client.disconnect();
+    drop(client.close());
     client.connect();
     assert_eq!(client.emit("late", &()), Err(EmitError::Disconnected));
     assert_eq!(client.volatile().emit("late", &()), Err(EmitError::Disconnected));
@@ -406,7 +429,7 @@ async fn waiting_ends() {
         settle().await;
         match end {
             "disconnect" => client.socket("/other").disconnect(),
-            "close" => client.disconnect(),
+            "close" => drop(client.close()),
             "drop" => net.cut(),
             _ => {
                 client.set_reconnection(false);

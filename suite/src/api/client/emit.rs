@@ -249,7 +249,7 @@ async fn acknowledgements() {
                 settle().await;
                 io.of("/").sockets().remove(0).disconnect();
             }
-            _ => client.disconnect(),
+            _ => drop(client.close()),
         }
         let asked = timeout(SECOND, asked).await.expect(end);
         assert_eq!(asked, Err(AckError::Disconnected), "{end}");

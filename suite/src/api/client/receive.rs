@@ -145,7 +145,7 @@ async fn the_end() {
         let mut events = client.events();
         assert!(events.next().await.is_some());
         match end {
-            "close" => client.disconnect(),
+            "close" => drop(client.close()),
             "drop" => client.close().await,
             "server" => io.of("/").sockets().remove(0).disconnect(),
             _ => {

@@ -11,6 +11,7 @@ pub(super) const CASES: &[Case] = list![
     selections_of_a_socket,
     private_rooms_and_leaving,
     operations_on_many,
+    operations_on_everyone,
     volatile,
     volatile_to_one,
 ];
@@ -97,6 +98,53 @@ async fn private_rooms_and_leaving() {
     settle().await;
     io.to("a").emit("e", &()).unwrap();
     assert_eq!(got(&mut all).await, [1]);
+}
+
+/// What needs no selection: the same on a server and on a namespace.
+async fn operations_on_everyone() {
+    let io = builder().shards(2).build();
+    let mut all = clients(&io, ["", ""]).await;
+    for server in [true, false] {
+        let namespace = io.of("/");
+        if server {
+            io.sockets_join(["a", "b"]);
+            io.sockets_leave("b");
+        } else {
+            namespace.sockets_join(["a", "b"]);
+            namespace.sockets_leave("b");
+        }
+        assert!(namespace.to("b").sockets().is_empty());
+        io.to("a").emit("e", &()).unwrap();
+        assert_eq!(got(&mut all).await, [0, 1]);
+        let sent = if server { io.volatile().emit("e", &()) } else { namespace.volatile().emit("e", &()) };
+        assert_eq!(sent.unwrap().sockets, 2);
+        assert_eq!(got(&mut all).await, [0, 1]);
+        let timeout = std::time::Duration::from_secs(1);
+        let (asked, impatient) = if server {
+            (io.emit_with_ack::<u32, _>("q", &()), io.timeout(timeout).emit_with_ack::<u32, _>("q", &()))
+        } else {
+            let impatient = namespace.timeout(timeout).emit_with_ack::<u32, _>("q", &());
+            (namespace.emit_with_ack::<u32, _>("q", &()), impatient)
+        };
+        for (asked, patience) in [(asked, 5), (impatient, 1)] {
+            let started = crate::world::Instant::now();
+            assert_eq!(asked.await.unwrap().len(), 2);
+            assert_eq!(started.elapsed().as_secs(), patience);
+            for ws in &mut all {
+                assert!(ws.recv().await.ends_with(r#"["q"]"#));
+            }
+        }
+        if server {
+            io.disconnect_sockets(false)
+        } else {
+            namespace.disconnect_sockets(false)
+        }
+        for ws in &mut all {
+            ws.expect("41").await;
+            ws.join("/").await;
+        }
+        assert_eq!(namespace.len(), 2);
+    }
 }
 
 async fn operations_on_many() {
