@@ -54,6 +54,8 @@ pub enum NoAck {}
 ///         socket.broadcast().emit(Said, &message)?;
 ///         Ok(1)
 ///     });
+///     // That is `()` for an event that carries nothing.
+///     io.of("/").on(Leave, async |socket: Socket, _: ()| socket.disconnect());
 /// }
 ///
 /// async fn client(client: &ClientSocket) -> Result<(), Error> {
