@@ -5,7 +5,6 @@ use core::time::Duration;
 use crate::lab::Side;
 use serde_json::{Value, json};
 use sio_driver::{Ack, AckError, ClientSocket, Data, EmitError, Error};
-use tokio::task::yield_now;
 
 use super::common::{LIMIT, Way, ask, id_of, shared, within};
 
@@ -50,15 +49,11 @@ pub(crate) async fn come_late(side: Side, way: Way) {
 pub(crate) async fn end_with_the_connection(side: Side, way: Way) {
     let lab = shared(side).await;
     let client = way.connect(way.builder(lab.url())).await;
-    let asked = tokio::spawn({
-        let client = client.clone();
-        async move { client.emit_with_ack::<Value, _>("silent", &1).timeout(LIMIT).await }
-    });
+    let asked = client.emit_with_ack::<Value, _>("silent", &1).timeout(LIMIT).send();
     // Behind the question, so that this one has been sent.
-    yield_now().await;
-    while ask::<i64>(&client, "sum", &(1, 2)).await != 3 {}
+    assert_eq!(ask::<i64>(&client, "sum", &(1, 2)).await, 3);
     lab.command(json!({ "cmd": "disconnect", "id": id_of(&client) })).await;
-    let answer = within("the end", asked).await.expect("no panic");
+    let answer = within("the end", asked).await;
     assert!(matches!(answer, Err(AckError::Disconnected)), "{answer:?}");
     client.close().await;
     let closed = client.emit_with_ack::<Value, _>("sum", &(1, 2)).timeout(LIMIT).await;

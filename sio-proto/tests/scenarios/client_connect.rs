@@ -282,6 +282,23 @@ fn events_before_the_reply_are_dropped_if_the_namespace_was_left_on_this_connect
     assert!(told.contains(&r#"["early"]"#.to_owned()), "{told:?}");
 }
 
+/// Likewise if it was left before its reply came: nobody was ever told of that session.
+#[test]
+fn what_a_session_is_sent_that_was_left_before_its_reply_is_dropped() {
+    let (mut hand, _) = Hand::joined();
+    let other = hand.client.socket("/other", SocketConfig::default());
+    hand.connect(other);
+    hand.client.disconnect(other, hand.now);
+    hand.say(r#"40/other,{"sid":"s2"}"#);
+    hand.connect(other);
+    hand.told();
+    hand.say(r#"42/other,["stale"]"#);
+    hand.say("41/other,");
+    hand.say(r#"40/other,{"sid":"s3"}"#);
+    hand.say(r#"42/other,["new"]"#);
+    assert_eq!(hand.told(), ["/other connect", r#"/other ["new"]"#]);
+}
+
 /// The server sends a session away that has left already, and is back.
 #[test]
 fn a_disconnect_before_the_reply_is_ignored_if_the_namespace_was_left_on_this_connection() {

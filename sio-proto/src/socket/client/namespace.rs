@@ -170,6 +170,8 @@ impl Namespace {
         }
         if self.state == State::Leaving {
             self.state = State::Inactive;
+            // As if it had been joined: until the server hears of it, what it sends is for the session that is left.
+            self.left = true;
             let packet = control::disconnect(shared.out.codec(), &self.name);
             return shared.out.push_own(self.slot, packet);
         }

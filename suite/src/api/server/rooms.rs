@@ -135,9 +135,9 @@ async fn operations_on_everyone() {
             }
         }
         if server {
-            io.disconnect_sockets(false)
+            io.disconnect_sockets(false);
         } else {
-            namespace.disconnect_sockets(false)
+            namespace.disconnect_sockets(false);
         }
         for ws in &mut all {
             ws.expect("41").await;
