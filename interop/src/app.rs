@@ -40,7 +40,7 @@
 //! | `/ask-…` | (connect) | auth `{token}` | unknown namespace unless the token is `secret` |
 //! | | `where` | none | `"asked for "` and the name of the namespace |
 //! | `/größe-中` | `echo-ack` | value | the value |
-//! | `/extras`, … | | | see [`extras`](mod@crate::extras) |
+//! | `/extras`, … | | | see the module `extras` |
 
 use core::{
     net::{Ipv4Addr, SocketAddr},

@@ -35,8 +35,7 @@ use crate::client::socket::SocketInner;
 /// another handle. When the last handle of the client and its sockets is dropped, it closes: what was emitted while connected is still
 /// sent, and no handler is called any more.
 ///
-/// A handle that a handler has captured is one of them, and keeps the client alive until [`close`](Self::close) or
-/// [`disconnect`](Self::disconnect); so does a handler that runs and has asked for its [`ClientSocket`]. After the end all handlers are
+/// A handle that a handler has captured is one of them, and keeps the client alive until [`close`](Self::close); so does a handler that runs and has asked for its [`ClientSocket`]. After the end all handlers are
 /// dropped.
 #[derive(Clone)]
 pub struct Client {

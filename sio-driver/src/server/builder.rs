@@ -230,6 +230,7 @@ impl<S: From<Server>> ServerBuilder<S> {
     /// server only.
     #[must_use]
     pub fn adapter(mut self, adapter: impl Adapter) -> Self {
+        self.cluster.config = adapter.config();
         self.cluster.adapter = Some(Arc::new(adapter));
         self
     }

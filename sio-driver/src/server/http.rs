@@ -132,7 +132,8 @@ where
     let handshake = || Arc::new(Link::new(Handshake::new(request)));
     let is_poll = matches!(parsed, EngineRequest::Handshake);
     let (admission, conn) = {
-        let handshake = is_poll.then(handshake);
+        // Dropped after the lock: hooks may have attached what they like.
+        let mut handshake = is_poll.then(handshake);
         let now = shard.now();
         let mut locked = shard.lock();
         if is_poll {
@@ -143,7 +144,9 @@ where
             Ok(Admission::Poll(channel) | Admission::Post(channel)) => locked.machine.conn_of(*channel),
             _ => None,
         };
-        if let (Some(conn), Some(handshake)) = (conn, handshake) {
+        if let Some(conn) = conn
+            && let Some(handshake) = handshake.take()
+        {
             locked.conns.insert(conn, ConnState::new(conn, handshake, permit.take()));
             drop(locked);
             // Without the lock: a subscriber of the log is code of the user.
@@ -274,7 +277,7 @@ where
     // A body can have very many packets: it is taken in parts, as the application gets on.
     loop {
         let now = shard.now();
-        let (response, rest, dispatcher) = {
+        let (response, rest, fault, dispatcher) = {
             let mut locked = shard.lock();
             let (part, rest) = locked.machine.cut_body(channel.channel, body, packets);
             let (response, fault) = if rest.is_some() {
@@ -284,11 +287,11 @@ where
                 let (response, fault) = locked.machine.handle_body(channel.channel, part, now);
                 (Some(response), fault)
             };
-            if let Err(error) = fault {
-                tracing::debug!(?conn, %error, "client broke the protocol");
-            }
-            (response, rest, locked.claim(conn))
+            (response, rest, fault, locked.claim(conn))
         };
+        if let Err(error) = fault {
+            tracing::debug!(?conn, %error, "client broke the protocol");
+        }
         // Handlers that need not wait run here; the others go on in a task, and the answer does not wait for them.
         if let Some(mut dispatcher) = dispatcher {
             let done = poll_fn(|cx| Poll::Ready(dispatcher.poll(cx).is_ready())).await;

@@ -106,6 +106,8 @@ type NewNamespace = Arc<dyn Fn(&Namespace) + Send + Sync>;
 #[derive(Default)]
 pub(crate) struct Cluster {
     adapter: Option<Arc<dyn cluster::Adapter>>,
+    /// The adapter's, asked for once, and not under a lock.
+    config: sio_proto::cluster::Config,
     share: Option<cluster::Share>,
     /// As of the builder.
     seed: Option<[u8; 32]>,
@@ -113,14 +115,14 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     fn member(&self, name: &Str, id: NamespaceId, shard: &Shard) -> Option<Arc<cluster::Member>> {
-        let adapter = self.adapter.as_ref()?;
+        self.adapter.as_ref()?;
         let mut seed = self.seed.unwrap_or_else(random_seed);
         // Neither the namespaces nor the shards, which may be given one seed, make the same ids.
         seed[1] ^= 0xff;
         for (byte, of) in seed[2..10].iter_mut().zip(id.index().to_le_bytes()) {
             *byte ^= of;
         }
-        Some(cluster::Member::new(name.clone(), adapter.config(), Seed(seed), shard.host().clone()))
+        Some(cluster::Member::new(name.clone(), self.config.clone(), Seed(seed), shard.host().clone()))
     }
 }
 

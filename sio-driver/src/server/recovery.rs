@@ -139,8 +139,10 @@ pub(crate) fn begin(socket: Socket, wanted: Option<&RecoveryRequest>) -> Socket 
         let mut aside = Aside::default();
         let moving = recovering.moving.write().unwrap_or_else(PoisonError::into_inner);
         let mut session = None;
+        // A client that is gone already does not take its session along.
+        let is_there = shard.lock().machine.hub().get(key).is_some();
         namespace.shards(|shard| {
-            if session.is_none() {
+            if session.is_none() && is_there {
                 let now = shard.now();
                 let mut locked = shard.lock();
                 session = locked.machine.release(namespace.id(), request, now);

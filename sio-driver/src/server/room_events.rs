@@ -10,6 +10,7 @@ use sio_proto::server::Kept;
 
 use crate::handlers::catch;
 use crate::server::Namespace;
+use crate::server::shard::ConnState;
 
 type Listener = Arc<dyn Fn(&Room, RoomEvent) + Send + Sync>;
 
@@ -89,14 +90,28 @@ impl RoomEvents {
 pub(super) struct Aside {
     /// What sessions kept that are over.
     pub(super) dropped: Vec<Kept>,
+    /// Connections that are over, with what hooks attached to their requests.
+    pub(super) conns: Vec<ConnState>,
     /// Where there is something to tell.
     pub(super) rooms: Vec<Arc<RoomEvents>>,
 }
 
 impl Drop for Aside {
     fn drop(&mut self) {
-        self.dropped.clear();
+        for kept in self.dropped.drain(..) {
+            destroy(kept);
+        }
+        for conn in self.conns.drain(..) {
+            destroy(conn);
+        }
         self.rooms.drain(..).for_each(|rooms| rooms.tell());
+    }
+}
+
+/// Drops a value of users. Their destructor's panic is nobody else's.
+fn destroy<T>(value: T) {
+    if let Err(error) = catch(|| drop(value)) {
+        tracing::error!(%error, "a destructor failed");
     }
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct State {
     /// Who waits for the shard to become quiet.
     pub(crate) quiet: Vec<Waker>,
     timer: Timer,
+    /// The driver's side of connections that are over, until nothing is locked.
+    retired: Vec<ConnState>,
 }
 
 /// The driver's side of a connection.
@@ -103,10 +105,11 @@ impl State {
         self.retire(conn);
     }
 
-    /// What sessions kept that are over has destructors of users, and what happened to rooms is told to functions of users. They may do
-    /// whatever they like, so both wait until nothing is locked.
+    /// What sessions kept that are over has destructors of users, and so has what hooks attached to requests; what happened to rooms is
+    /// told to functions of users. They may do whatever they like, so all of it waits until nothing is locked.
     fn set_aside(&mut self, aside: &mut Aside) {
         aside.dropped.append(&mut self.machine.take_dropped());
+        aside.conns.append(&mut self.retired);
         for change in self.machine.take_room_changes() {
             let Some(rooms) = self.rooms.get(&change.namespace) else { continue };
             rooms.push(change);
@@ -119,7 +122,7 @@ impl State {
     /// Forgets a connection that the machine has forgotten.
     pub(crate) fn retire(&mut self, conn: ConnId) {
         if self.machine.transport(conn).is_none() {
-            self.conns.remove(conn);
+            self.retired.extend(self.conns.remove(conn));
         }
     }
 }
@@ -148,6 +151,7 @@ impl Shard {
                 rooms: HashMap::new(),
                 quiet: Vec::new(),
                 timer: Timer::default(),
+                retired: Vec::new(),
             }),
             host,
             server,
@@ -304,7 +308,6 @@ impl Drop for Locked<'_> {
         let mut aside = Aside::default();
         state.set_aside(&mut aside);
         drop(guard);
-        drop(aside);
         wakers.drain(..).for_each(Waker::wake);
         WAKERS.set(wakers);
         #[cfg(feature = "metrics")]
@@ -321,5 +324,7 @@ impl Drop for Locked<'_> {
                 self.shard.host.spawn(Box::pin(Dispatcher::new(shard, conn)));
             }
         }
+        // Last: nobody else waits for code of users.
+        drop(aside);
     }
 }

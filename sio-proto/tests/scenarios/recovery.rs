@@ -6,7 +6,7 @@ use sio_proto::engine::{Encoded, Hangup, Overflow};
 use sio_proto::hub::{Offset, Scope, SocketKey};
 use sio_proto::server::{Broadcast, ConnectionStateRecovery, Event, Kept, Op, RecoveryRequest};
 use sio_proto::socket::ConnectError;
-use sio_proto::{Instant, Str};
+use sio_proto::{Instant, Str, UsageError};
 
 use crate::common::{Rig, Ws, scope};
 
@@ -693,4 +693,27 @@ fn a_closing_server_keeps_nothing() {
     assert_eq!(world.rig.server.poll_timeout(), None);
     assert_eq!(world.rig.server.take_dropped().len(), 1);
     assert_eq!(world.rig.now, Instant::ZERO);
+}
+
+#[test]
+fn what_is_kept_for_a_client_that_is_gone_is_not_dropped_by_the_machine() {
+    let mut world = World::new();
+    let (ws, socket, mut memory) = world.new_client();
+    world.emit(socket, "0");
+    assert_eq!(world.hear(ws, &mut memory), ["0"]);
+    world.rig.server.keep(socket, Kept(Arc::new(())));
+    world.lose(ws);
+    let ws = world.rig.websocket();
+    world.rig.say(ws, &memory.auth()).unwrap();
+    let [Event::Connect { socket, recovery: Some(ref request), namespace, .. }] =
+        world.rig.events(ws.conn)[..]
+    else {
+        panic!("a question")
+    };
+    world.lose(ws);
+    // Asked as one server the session stays where it is; asked in two steps it is over.
+    assert!(!world.rig.server.recover(socket, request, world.rig.now));
+    let session = world.rig.server.release(namespace, request, world.rig.now).unwrap();
+    assert_eq!(world.rig.server.resume(socket, session), Err(UsageError::Gone));
+    assert_eq!(world.rig.server.take_dropped().len(), 1);
 }

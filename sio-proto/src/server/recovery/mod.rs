@@ -458,8 +458,11 @@ impl Server {
     /// [`UsageError::Gone`] if the client has left meanwhile, is of another namespace, was accepted, or has a session already; or if
     /// there is no room for what it has missed ([`max_carried_bytes`](ConnectionStateRecovery::max_carried_bytes)). The session is over then.
     pub fn resume(&mut self, key: SocketKey, session: Session) -> Result<(), UsageError> {
-        let socket = self.hub.get(key).ok_or(UsageError::Gone)?;
         let recovery = self.recovery.as_mut().ok_or(UsageError::Gone)?;
+        let Some(socket) = self.hub.get(key) else {
+            recovery.dropped.extend(session.kept);
+            return Err(UsageError::Gone);
+        };
         if socket.is_connected() || socket.namespace() != session.namespace || recovery.live.contains_key(key)
         {
             recovery.dropped.extend(session.kept);

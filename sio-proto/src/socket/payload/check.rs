@@ -1,20 +1,27 @@
-//! Looks for placeholders that refer to no attachment (B90), before anybody uses or forwards the payload.
+//! Looks for placeholders that refer to no attachment (B90), or to one that has been referred to, before anybody uses or forwards the
+//! payload: encoders number each occurrence, and what stands for the same bytes very often would be very large when it is sent on.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::fmt;
+use core::mem::replace;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// Checks that every object with `"_placeholder": true` has the number of one of `count` attachments.
+/// Checks that every object with `"_placeholder": true` has the number of one of `count` attachments, and no two the same.
 pub(super) fn placeholders(text: &str, count: usize) -> Result<(), serde_json::Error> {
-    Check { count }.deserialize(&mut serde_json::Deserializer::from_str(text)).map(|_| ())
+    let used = RefCell::new(vec![false; count]);
+    Check { used: &used }.deserialize(&mut serde_json::Deserializer::from_str(text)).map(|_| ())
 }
 
 /// Walks through any JSON value.
 #[derive(Clone, Copy)]
-struct Check {
-    count: usize,
+struct Check<'a> {
+    /// Which attachments have been referred to.
+    used: &'a RefCell<Vec<bool>>,
 }
 
 /// What a value is, as far as a placeholder's fields are concerned.
@@ -24,7 +31,7 @@ enum Seen {
     Other,
 }
 
-impl<'de> DeserializeSeed<'de> for Check {
+impl<'de> DeserializeSeed<'de> for Check<'_> {
     type Value = Seen;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Seen, D::Error> {
@@ -32,7 +39,7 @@ impl<'de> DeserializeSeed<'de> for Check {
     }
 }
 
-impl<'de> Visitor<'de> for Check {
+impl<'de> Visitor<'de> for Check<'_> {
     type Value = Seen;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,8 +86,15 @@ impl<'de> Visitor<'de> for Check {
                 _ => {}
             }
         }
-        if placeholder && number.is_none_or(|number| number >= self.count as u64) {
-            return Err(A::Error::custom("placeholder without an attachment"));
+        if placeholder {
+            let number = number.and_then(|number| usize::try_from(number).ok());
+            match number
+                .and_then(|number| self.used.borrow_mut().get_mut(number).map(|used| replace(used, true)))
+            {
+                Some(false) => {}
+                Some(true) => return Err(A::Error::custom("two placeholders for one attachment")),
+                None => return Err(A::Error::custom("placeholder without an attachment")),
+            }
         }
         Ok(Seen::Other)
     }
@@ -133,6 +147,8 @@ mod tests {
             assert!(placeholders(&text, 2).is_err(), "{bad}");
         }
         assert!(placeholders(r#"["e",{"_placeholder":true}]"#, 2).is_err());
+        let twice = r#"["e",{"_placeholder":true,"num":0},{"_placeholder":true,"num":0}]"#;
+        assert!(placeholders(twice, 2).is_err());
         assert!(placeholders(r#"["e",{"_place\u0068older":true}]"#, 2).is_err(), "written with escapes");
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sio_driver::{ConnectError, ConnectionStateRecovery, Server, Socket};
+use sio_driver::{AckError, ConnectError, ConnectionStateRecovery, Server, Socket};
 
 use crate::api::common::{Log, Ws, builder};
 use crate::api::{Case, list};
@@ -18,6 +18,8 @@ pub(super) const CASES: &[Case] = list![
     nothing_is_lost_or_comes_twice_while_others_emit,
     data_comes_back_with_the_session,
     what_a_session_kept_may_emit_when_it_is_dropped,
+    who_asks_and_is_gone_at_once_may_ask_again,
+    a_destructor_that_panics_harms_nobody,
 ];
 
 fn server(shards: usize, change: impl FnOnce(ConnectionStateRecovery) -> ConnectionStateRecovery) -> Server {
@@ -345,4 +347,42 @@ async fn what_a_session_kept_may_emit_when_it_is_dropped() {
         until(|| log.len() == 1).await;
         assert_eq!(log.take(), ["emitted"], "{end}");
     }
+}
+
+/// The question and the end of the connection are read together.
+async fn who_asks_and_is_gone_at_once_may_ask_again() {
+    let io = server(2, |recovery| recovery);
+    let (mut ws, mut memory) = connect(&io).await;
+    io.emit("n", &0).unwrap();
+    memory.event(&ws.recv().await);
+    drop(ws);
+    until(|| io.of("/").is_empty()).await;
+    io.emit("n", &1).unwrap();
+    let mut ws = Ws::open(&io).await;
+    ws.send(format!("40{}", json!({ "pid": memory.pid, "offset": memory.offset }))).await;
+    drop(ws);
+    until(|| io.connections() == 0).await;
+    settle().await;
+    assert_eq!(back(&io, &mut memory).await.1, [1]);
+}
+
+async fn a_destructor_that_panics_harms_nobody() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in a destructor");
+        }
+    }
+    let io = server(1, |recovery| recovery.max_disconnection_duration(Duration::from_secs(10)));
+    let (ws, _) = connect(&io).await;
+    io.of("/").sockets()[0].set_data(Bomb);
+    let (mut other, _) = connect(&io).await;
+    drop(ws);
+    // By the timer, which goes on: those who wait for time hear of it.
+    sleep(Duration::from_secs(15)).await;
+    for socket in io.of("/").sockets() {
+        let asked = socket.emit_with_ack::<(), _>("q", &()).timeout(Duration::from_secs(1));
+        assert_eq!(asked.await, Err(AckError::Timeout));
+    }
+    assert!(other.recv().await.starts_with("42"));
 }
