@@ -82,6 +82,7 @@ impl<T: DeserializeOwned + Send + 'static> BroadcastWithAck<T> {
                 let (theirs, missing) = others.await;
                 if let cluster::Answers::Acks { acks, unanswered } = theirs {
                     answers.extend(acks.into_iter().map(|payload| parse((None, Ok(payload)))));
+                    // At most `max_answers`, and below at most `max_nodes`: the node refuses higher counts.
                     let silence = |_| parse((None, Err(Silence::Timeout)));
                     answers.extend((0..unanswered).map(silence));
                 }

@@ -34,11 +34,13 @@ pub struct Config {
     pub liveness: Liveness,
     /// How much longer a request waits for a node that did not answer the last one, once all others have answered. Default: 500 ms.
     pub grace: Duration,
-    /// Most nodes that are known. Default: 1,000. With heartbeats, messages of further ones are refused.
+    /// Most nodes that are known. Default: 1,000. With heartbeats, messages of further ones are refused. A request
+    /// waits for no more than these.
     pub max_nodes: usize,
     /// Most requests that wait for answers at the same time. Default: 10,000. Further ones end at once, with no answers.
     pub max_requests: usize,
-    /// Most answers to one request: sockets, acknowledgements or values. Default: 1,000,000. Further ones are refused.
+    /// Most answers to one request: sockets, acknowledgements or values; and most clients that others say they
+    /// have asked for acknowledgements. Default: 1,000,000. Further ones are refused.
     pub max_answers: usize,
     /// Most bytes of the answers to one request. Default: 256 MiB. Further ones are refused.
     pub max_answer_bytes: usize,

@@ -244,11 +244,13 @@ impl Node {
     }
 
     /// How many nodes there are besides this one, as [`Transmit::Count`] asks. `None` if that cannot be found out: the request is sent,
-    /// and waits for those that were heard of.
+    /// and waits for those that were heard of. No more than [`Config::max_nodes`] are waited for.
     pub fn handle_count(&mut self, request: &RequestId, others: Option<usize>, now: Instant) {
         let known = self.peers.ids().count();
+        // Whoever does not answer is listed one by one.
+        let most = self.config.max_nodes;
         let Some(pending) = self.pending.get_mut(request) else { return };
-        if let Some(body) = pending.counted(others.unwrap_or_else(|| known.max(1))) {
+        if let Some(body) = pending.counted(others.unwrap_or_else(|| known.max(1)).min(most)) {
             if others != Some(0) {
                 self.send(None, body);
             }

@@ -40,6 +40,8 @@ pub(super) struct Pending {
     answered: BTreeSet<NodeId>,
     collected: Collected,
     count: usize,
+    /// Clients that others say they have asked. Apart from `count`: each of them may also answer.
+    asked: usize,
     bytes: usize,
     deadline: Instant,
     /// When it ends if those do not answer that did not answer before either.
@@ -57,7 +59,7 @@ impl Pending {
 
     fn new(waiting: Waiting, collected: Collected, deadline: Instant) -> Self {
         let answered = BTreeSet::new();
-        Self { waiting, answered, collected, count: 0, bytes: 0, deadline, grace: None }
+        Self { waiting, answered, collected, count: 0, asked: 0, bytes: 0, deadline, grace: None }
     }
 
     /// There are so many others. Gives what is to be sent.
@@ -196,6 +198,12 @@ impl Pending {
             }
             (Body::ClientCount { count, .. }, Collected::Acks { .. }) => {
                 self.check_off(from.as_ref())?;
+                // The application is given an entry for each that does not answer.
+                let asked = self.asked.saturating_add(count);
+                if asked > config.max_answers {
+                    return Err(Rejected::TooManyAnswers);
+                }
+                self.asked = asked;
                 if let Collected::Acks { clients, .. } = &mut self.collected {
                     let of = clients.entry(from).or_default();
                     of.asked = of.asked.saturating_add(count);

@@ -477,3 +477,26 @@ fn what_is_special_about_a_broadcast_arrives() {
         }
     }
 }
+
+#[test]
+fn counts_of_others_have_limits() {
+    let mut config = Config::default();
+    config.liveness = Liveness::Counted;
+    (config.max_nodes, config.max_answers) = (4, 10);
+    let mut node = Node::new("/".into(), config, Seed([1; 32]));
+    let event = Payload::from_args("tell").unwrap();
+    let request = node.broadcast_with_ack(event, Scope::all(), Flags::default(), false, TIMEOUT, at(0));
+    node.handle_count(&request, Some(usize::MAX), at(0));
+    let mut count = |from, count| {
+        node.handle_message(say(from, Body::ClientCount { request: request.clone(), count }), at(0))
+    };
+    assert_eq!(count("b", usize::MAX), Err(Rejected::TooManyAnswers));
+    assert_eq!(count("c", 8), Ok(()));
+    assert_eq!(count("d", 3), Err(Rejected::TooManyAnswers), "more than is left");
+    node.handle_timeout(at(5000));
+    let Some(Event::Done { answers: Answers::Acks { acks, unanswered }, missing, .. }) = node.poll_event()
+    else {
+        panic!("the request is done");
+    };
+    assert_eq!((acks.len(), unanswered, missing.count), (0, 8, 1));
+}

@@ -15,14 +15,22 @@ impl Namespace {
     pub(super) fn deliver(&self, member: &Arc<Member>, event: Event) {
         match event {
             Event::Broadcast { payload, scope, volatile, compress, ask } => {
-                let Some(name) = payload.name_str() else { return };
+                let Some(name) = payload.name_str() else {
+                    return ask.map_or((), |(ticket, _)| nobody(member, &ticket));
+                };
                 let operator = Operator::local_of(self.clone(), scope, Flags { volatile, compress });
                 let failed = match ask {
                     None => operator.emit(&name, &payload).err(),
-                    Some((ticket, timeout)) => {
-                        let asked = operator.ask(&name, &payload, timeout);
-                        asked.map(|asked| answer_each(member, ticket, asked)).err()
-                    }
+                    Some((ticket, timeout)) => match operator.ask(&name, &payload, timeout) {
+                        Ok(asked) => {
+                            answer_each(member, ticket, asked);
+                            None
+                        }
+                        Err(error) => {
+                            nobody(member, &ticket);
+                            Some(error)
+                        }
+                    },
                 };
                 if let Some(error) = failed {
                     tracing::warn!(namespace = %self.name(), event = %name, %error, "event of another server");
@@ -53,6 +61,11 @@ impl Namespace {
         };
         self.select(scope).iter().map(info).collect()
     }
+}
+
+/// Says that no client was asked, so that the other server does not wait, nor takes this one for silent.
+fn nobody(member: &Member, ticket: &Ticket) {
+    member.act(|node, _| node.answer_count(ticket, 0));
 }
 
 /// Says how many clients were asked, and passes their answers on as they come.

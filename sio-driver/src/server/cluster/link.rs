@@ -57,6 +57,9 @@ impl Link {
     /// Gives a message that has come. It is dealt with before this returns. Messages of one sender must come in their order, and one
     /// after another. The node's own are ignored.
     ///
+    /// The first steps of handlers, listeners and watchers run in this call. So an adapter must not call it from within the
+    /// publishing of a message, on the same thread; and a handler must not block, or this server hears nothing of the others meanwhile.
+    ///
     /// # Errors
     /// A message that was not taken. That is logged; there is nothing to be done about it.
     pub fn receive(&self, message: Message) -> Result<(), Rejected> {

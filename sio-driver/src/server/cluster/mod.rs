@@ -69,5 +69,8 @@ pub trait Adapter: Send + Sync + 'static {
     /// give: the namespace, or the server, is gone.
     ///
     /// It must not wait for anything before it subscribes, and must call [`Link::ready`] when it has.
+    ///
+    /// Handlers' first steps, listeners and watchers run inside [`Link::receive`]: it must not be called from within the publishing of a
+    /// message on the same thread.
     fn join(&self, link: Link) -> BoxFuture<()>;
 }
