@@ -88,6 +88,13 @@ pub(crate) fn catch<T>(run: impl FnOnce() -> T) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|cause| Error::panicked(&*cause))
 }
 
+/// Drops a value of users, likewise.
+pub(crate) fn destroy<T>(value: T) {
+    if let Err(error) = catch(|| drop(value)) {
+        tracing::error!(%error, "a destructor failed");
+    }
+}
+
 pub(crate) fn start<Fut>(call: impl FnOnce() -> Result<Fut, Rejection>) -> Result<Fut, Error> {
     catch(call).and_then(|future| Ok(future?))
 }

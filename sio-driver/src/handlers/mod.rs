@@ -34,7 +34,7 @@ pub(crate) use context::What;
 pub(crate) use extract::acknowledge;
 pub use extract::{Ack, Data, Event, FromContext, State};
 pub use handler::Handler;
-pub(crate) use handler::{Erased, Listener, catch, finish, start};
+pub(crate) use handler::{Erased, Listener, catch, destroy, finish, start};
 pub(crate) use lanes::{Job, Lanes};
 pub use peer::Peer;
 pub(crate) use peer::{Side, States, Unsent, report};

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Rejection;
-use crate::handlers::{Context, FromContext};
+use crate::handlers::{Context, FromContext, destroy};
 use crate::server::Socket;
 
 /// The values of a socket, one of each type. Most have none, one or two.
@@ -18,6 +18,13 @@ type Value = Arc<dyn Any + Send + Sync>;
 impl DataCell {
     fn lock(&self) -> MutexGuard<'_, Vec<Value>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for DataCell {
+    /// Wherever the last handle of a socket goes, others have work to do.
+    fn drop(&mut self) {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..).for_each(destroy);
     }
 }
 

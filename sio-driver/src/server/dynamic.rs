@@ -18,6 +18,7 @@ use crate::handlers::{Emits, Erased, EventHandler, EventName, Handler, Live, Sta
 use crate::runtime::BoxFuture;
 use crate::server::middleware::ErasedMiddleware;
 use crate::server::namespace::Handlers;
+use crate::server::room_events::Aside;
 use crate::server::shard::Shard;
 use crate::server::{Handshake, Link, Middleware, Namespace, Shared, Socket};
 
@@ -332,6 +333,8 @@ impl Shared {
         if !self.shards.iter().all(|shard| shard.lock().machine.is_vacant(id)) {
             return;
         }
+        // Before the locks, so that it goes after all of them.
+        let mut aside = Aside::default();
         let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         // All at once, in order, so that nobody comes in by one shard while it is removed from another.
         let mut all: Vec<_> = self.shards.iter().map(|shard| shard.lock()).collect();
@@ -342,6 +345,7 @@ impl Shared {
         for locked in &mut all {
             removed += usize::from(locked.machine.remove_namespace(id));
             locked.rooms.remove(&id);
+            locked.set_aside(&mut aside);
         }
         drop(all);
         if removed > 0 {

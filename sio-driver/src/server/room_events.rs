@@ -8,7 +8,7 @@ use sio_proto::SocketId;
 use sio_proto::hub::{Room, RoomChange, RoomEvent};
 use sio_proto::server::Kept;
 
-use crate::handlers::catch;
+use crate::handlers::{catch, destroy};
 use crate::server::Namespace;
 use crate::server::shard::ConnState;
 
@@ -108,13 +108,6 @@ impl Drop for Aside {
     }
 }
 
-/// Drops a value of users. Their destructor's panic is nobody else's.
-fn destroy<T>(value: T) {
-    if let Err(error) = catch(|| drop(value)) {
-        tracing::error!(%error, "a destructor failed");
-    }
-}
-
 impl Namespace {
     /// Has a function told of everything that happens to rooms from now on. Gives the rooms that are there now.
     pub(crate) fn watch_rooms(
@@ -122,8 +115,9 @@ impl Namespace {
         listener: impl Fn(&Room, RoomEvent) + Send + Sync + 'static,
     ) -> Vec<Room> {
         // All at once, in order: what happens before counts as there, what happens after is told.
-        let mut all = Vec::new();
+        let (mut aside, mut all) = (Aside::default(), Vec::new());
         self.shards(|shard| all.push(shard.lock()));
+        all.iter_mut().for_each(|locked| locked.set_aside(&mut aside));
         let events = self.room_events();
         let mut merged = events.lock();
         if merged.listeners.is_empty() {

@@ -256,7 +256,7 @@ thread_local! {
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
         let Some(mut guard) = self.state.take() else { return };
-        if !guard.machine.has_news() && guard.quiet.is_empty() {
+        if !guard.machine.has_news() && guard.quiet.is_empty() && guard.retired.is_empty() {
             return;
         }
         let mut wakers = WAKERS.take();

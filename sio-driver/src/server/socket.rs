@@ -16,7 +16,9 @@ use sio_proto::{SocketId, Str};
 use crate::ack::{Answers, EmitWithAck};
 use crate::encode::encode;
 use crate::error::{EmitError, Error, Packet};
-use crate::handlers::{Asks, Emits, EventHandler, EventName, Handler, Live, Peer, States, Table, Unsent};
+use crate::handlers::{
+    Asks, Emits, EventHandler, EventName, Handler, Live, Peer, States, Table, Unsent, destroy,
+};
 use crate::server::acks::{ClientAnswer, Slot};
 use crate::server::data::DataCell;
 use crate::server::flags::Flags;
@@ -495,7 +497,7 @@ impl Socket {
             // Dropped without the lock, as above.
             let table = own.table.change(std::mem::take);
             let extra = own.extra.change(std::mem::take);
-            drop((table, extra));
+            destroy((table, extra));
         }
     }
 }

@@ -32,6 +32,7 @@ pub(super) const CASES: &[Case] = list![
     so_is_that_of_a_websocket_after_its_handshake,
     connections_have_a_limit,
     so_do_those_of_one_address,
+    a_place_is_free_at_once,
     decisions_that_are_waited_for_count,
     slow_heads_end_when_it_was_said,
 ];
@@ -595,6 +596,19 @@ async fn so_do_those_of_one_address() {
     Polling { io: io.clone(), sid: crate::api::common::sid_of(first.text()) }.post("1").await;
     settle().await;
     assert_eq!(send(&io, polling()).await.status, 200);
+}
+
+/// Nothing else has to happen in the shard.
+async fn a_place_is_free_at_once() {
+    let io = builder().shards(1).max_connections(1).build();
+    for _ in 0..2 {
+        let session = Polling::open(&io).await;
+        session.post("1").await;
+        settle().await;
+        let ws = Ws::open(&io).await;
+        drop(ws);
+        settle().await;
+    }
 }
 
 /// Of those who wait for a decision at most as many as could be let in.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sio_driver::{AckError, ConnectError, ConnectionStateRecovery, Server, Socket};
 
-use crate::api::common::{Log, Ws, builder};
+use crate::api::common::{Log, Polling, Ws, builder};
 use crate::api::{Case, list};
 use crate::world::{Notify, World, settle, sleep, thread, until};
 
@@ -385,4 +385,12 @@ async fn a_destructor_that_panics_harms_nobody() {
         assert_eq!(asked.await, Err(AckError::Timeout));
     }
     assert!(other.recv().await.starts_with("42"));
+    // Without recovery the socket itself is the last to hold it; its connection ends all the same.
+    let io = builder().max_connections(1).build();
+    for _ in 0..2 {
+        let session = Polling::connect(&io).await;
+        io.of("/").sockets()[0].set_data(Bomb);
+        session.post("1").await;
+        settle().await;
+    }
 }
