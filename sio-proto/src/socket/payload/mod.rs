@@ -118,13 +118,13 @@ impl Payload {
     /// (`named`) or the array of an acknowledgement.
     ///
     /// A name can be a number, as in the JavaScript implementation; it is then known by the number's text.
-    /// Whether a name is reserved is not looked at. With attachments, every placeholder must refer to one of them, and no two
-    /// to the same.
+    /// Whether a name is reserved is not looked at. With attachments, every placeholder must refer to one of them, and there
+    /// may be no more placeholders than attachments.
     ///
     /// # Errors
     ///
     /// If the text is not a JSON array, or is `named` and does not begin with a name, or a placeholder refers to nothing, or
-    /// to what another one does.
+    /// there are too many of them.
     pub fn new(text: Str, attachments: Attachments, named: bool) -> Result<Self, PayloadError> {
         check_array(&text)?;
         let name_end = if named { find_name_end(&text)? } else { 0 };
