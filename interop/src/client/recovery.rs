@@ -37,7 +37,15 @@ pub(crate) async fn misses_nothing(side: Side, way: Way) {
         assert!(["transport close", "transport error"].contains(&reason.as_str()), "{reason}");
         assert_eq!(watch.connected().await, (id.clone(), true), "the same id");
         assert!(client.recovered());
-        assert_eq!(ticked.take(2).await, [json!(round * 10), json!(round * 10 + 1)]);
+        let mut heard = Vec::new();
+        while heard.len() < 2 {
+            let tick = ticked.next().await;
+            // One that was between two polls is noticed to be away when it is back, and has a poll pending again.
+            if tick != "volatile" || way != Way::Polling {
+                heard.push(tick);
+            }
+        }
+        assert_eq!(heard, [json!(round * 10), json!(round * 10 + 1)]);
         assert_eq!(binary.next().await, pattern(round, 1));
     }
     // The rooms are kept.
