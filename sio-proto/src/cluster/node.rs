@@ -35,6 +35,8 @@ pub struct Node {
     /// How many did not answer the last request that they must answer, where ids are not known.
     silent: usize,
     pending: BTreeMap<RequestId, Pending>,
+    /// When each of them is looked at, if nothing comes for it.
+    deadlines: BTreeSet<(Instant, RequestId)>,
     transmits: VecDeque<Transmit>,
     outbox: usize,
     events: VecDeque<Event>,
@@ -56,6 +58,7 @@ impl Node {
             peers: Peers::default(),
             silent: 0,
             pending: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
             transmits: VecDeque::new(),
             outbox: 0,
             events: VecDeque::new(),
@@ -115,6 +118,7 @@ impl Node {
         }
         self.closed = true;
         self.heartbeat = None;
+        self.deadlines.clear();
         for (request, pending) in mem::take(&mut self.pending) {
             self.finish(request, pending);
         }
@@ -190,7 +194,7 @@ impl Node {
 
     /// Forgets a request. What comes for it is late.
     pub fn cancel(&mut self, request: &RequestId) {
-        self.pending.remove(request);
+        self.take_request(request);
     }
 
     /// Answers [`Event::FetchSockets`].
@@ -223,22 +227,24 @@ impl Node {
     /// # Errors
     /// [`Rejected`] is for the log, and was counted; nothing has changed but that its sender was heard of.
     pub fn handle_message(&mut self, message: Message, now: Instant) -> Result<(), Rejected> {
-        // Others change nothing for requests, of which there may be many.
-        let matters = matches!(
-            message.body,
-            Body::Bye
-                | Body::Sockets { .. }
-                | Body::ClientCount { .. }
-                | Body::ClientAck { .. }
-                | Body::Answer { .. }
-                | Body::NoAnswer { .. }
-        );
+        // There may be many requests: only that is looked at for which something came.
+        let request = match &message.body {
+            Body::Sockets { request, .. }
+            | Body::ClientCount { request, .. }
+            | Body::ClientAck { request, .. }
+            | Body::Answer { request, .. }
+            | Body::NoAnswer { request } => Some(request.clone()),
+            _ => None,
+        };
+        let gone = message.body == Body::Bye;
         let result = self.take(message, now);
         if result.is_err() {
             self.stats.rejected += 1;
         }
-        if matters {
-            self.settle(now);
+        match request {
+            Some(request) => self.settle(Vec::from([request]), now),
+            None if gone => self.settle_all(now),
+            None => {}
         }
         result
     }
@@ -255,7 +261,7 @@ impl Node {
                 self.send(None, body);
             }
         }
-        self.settle(now);
+        self.settle(Vec::from([request.clone()]), now);
     }
 
     /// Tells the time.
@@ -266,12 +272,16 @@ impl Node {
                 self.send(None, Body::Heartbeat);
             }
             if !self.closed {
-                for gone in self.peers.expire(timeout.max(SHORTEST), now) {
-                    self.lose(&gone);
+                let gone = self.peers.expire(timeout.max(SHORTEST), now);
+                gone.iter().for_each(|gone| self.lose(gone));
+                if !gone.is_empty() {
+                    self.settle_all(now);
                 }
             }
         }
-        self.settle(now);
+        let due = self.deadlines.iter().take_while(|(at, _)| *at <= now);
+        let due = due.map(|(_, request)| request.clone()).collect();
+        self.settle(due, now);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) must be called.
@@ -284,7 +294,7 @@ impl Node {
             Liveness::Heartbeats { timeout, .. } => self.peers.next_expiry(timeout.max(SHORTEST)),
             Liveness::Counted => None,
         };
-        let requests = self.pending.values().filter_map(Pending::poll_timeout).min();
+        let requests = self.deadlines.first().map(|(at, _)| *at);
         earliest(earliest(self.heartbeat, expiry), requests)
     }
 
@@ -341,16 +351,29 @@ impl Node {
             }
             self.finish(id, Pending::of_nodes(others, collected, deadline));
         } else if counted {
-            self.pending.insert(id.clone(), Pending::counting(body, collected, deadline));
             self.outbox += Body::Heartbeat.size();
-            self.transmits.push_back(Transmit::Count(id));
+            self.transmits.push_back(Transmit::Count(id.clone()));
+            self.wait(id, Pending::counting(body, collected, deadline), now);
         } else {
             let others: BTreeSet<NodeId> = self.peers.ids().cloned().collect();
             // Also if nobody was heard of: somebody may just have come.
             self.send(None, body);
-            self.pending.insert(id, Pending::of_nodes(others, collected, deadline));
+            self.wait(id, Pending::of_nodes(others, collected, deadline), now);
         }
-        self.settle(now);
+    }
+
+    /// A request waits from now on.
+    fn wait(&mut self, id: RequestId, pending: Pending, now: Instant) {
+        self.deadlines.insert((pending.poll_timeout(), id.clone()));
+        self.pending.insert(id.clone(), pending);
+        self.settle(Vec::from([id]), now);
+    }
+
+    /// A request does not wait any more.
+    fn take_request(&mut self, id: &RequestId) -> Option<Pending> {
+        let pending = self.pending.remove(id)?;
+        self.deadlines.remove(&(pending.poll_timeout(), id.clone()));
+        Some(pending)
     }
 
     fn take(&mut self, message: Message, now: Instant) -> Result<(), Rejected> {
@@ -404,29 +427,40 @@ impl Node {
         self.pending.values_mut().for_each(|pending| pending.lose(node));
     }
 
-    /// Ends the requests that are over.
-    fn settle(&mut self, now: Instant) {
-        let Self { pending, peers, silent, config, .. } = self;
-        for pending in pending.values_mut() {
-            pending.reconsider(peers, *silent, config, now);
-        }
-        let over: Vec<RequestId> = pending
-            .iter()
-            .filter(|(_, pending)| pending.is_over(now))
-            .map(|(request, _)| request.clone())
-            .collect();
-        for request in over {
-            if let Some(pending) = self.pending.remove(&request) {
-                if pending.must_be_answered() {
-                    let missing = pending.missing(&self.peers);
-                    // Once the only acknowledgement is there the others are not awaited: that is not their silence.
-                    if missing.count == 0 || !pending.is_complete() {
-                        missing.nodes.iter().for_each(|node| self.peers.set_silent(node));
-                        self.silent = missing.count;
-                    }
-                }
-                self.finish(request, pending);
+    fn settle_all(&mut self, now: Instant) {
+        self.settle(self.pending.keys().cloned().collect(), now);
+    }
+
+    /// Looks at requests, and ends those that are over. If one tells that others wait in vain, at all of them.
+    fn settle(&mut self, requests: Vec<RequestId>, now: Instant) {
+        let mut news = false;
+        for request in requests {
+            let Some(pending) = self.pending.get_mut(&request) else { continue };
+            let before = pending.poll_timeout();
+            pending.reconsider(&self.peers, self.silent, &self.config, now);
+            let over = pending.is_over(now);
+            let at = pending.poll_timeout();
+            if at != before {
+                self.deadlines.remove(&(before, request.clone()));
+                self.deadlines.insert((at, request.clone()));
             }
+            if !over {
+                continue;
+            }
+            let Some(pending) = self.take_request(&request) else { continue };
+            if pending.must_be_answered() {
+                let missing = pending.missing(&self.peers);
+                // Once the only acknowledgement is there the others are not awaited: that is not their silence.
+                if missing.count == 0 || !pending.is_complete() {
+                    missing.nodes.iter().for_each(|node| news |= self.peers.set_silent(node));
+                    news |= missing.count > self.silent;
+                    self.silent = missing.count;
+                }
+            }
+            self.finish(request, pending);
+        }
+        if news {
+            self.settle_all(now);
         }
     }
 

@@ -48,10 +48,9 @@ impl Peers {
         self.0.get(id).is_none_or(|peer| peer.silent)
     }
 
-    pub(super) fn set_silent(&mut self, id: &NodeId) {
-        if let Some(peer) = self.0.get_mut(id) {
-            peer.silent = true;
-        }
+    /// Says whether that is new.
+    pub(super) fn set_silent(&mut self, id: &NodeId) -> bool {
+        self.0.get_mut(id).is_some_and(|peer| !core::mem::replace(&mut peer.silent, true))
     }
 
     /// Removes those that were not heard of for so long, and names them.

@@ -7,7 +7,6 @@ use super::peers::Peers;
 use super::{Answers, Body, Config, Missing, NodeId, Rejected, SocketInfo};
 use crate::Instant;
 use crate::socket::Payload;
-use crate::time::earliest;
 
 /// What came so far.
 #[derive(Debug)]
@@ -74,7 +73,7 @@ impl Pending {
     }
 
     pub(super) fn is_over(&self, now: Instant) -> bool {
-        self.is_complete() || self.poll_timeout().is_some_and(|at| at <= now)
+        self.is_complete() || self.poll_timeout() <= now
     }
 
     pub(super) fn is_complete(&self) -> bool {
@@ -107,8 +106,9 @@ impl Pending {
         !matches!(self.collected, Collected::Values { .. })
     }
 
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        earliest(Some(self.deadline), self.grace)
+    /// When it is over, or may be.
+    pub(super) fn poll_timeout(&self) -> Instant {
+        self.grace.map_or(self.deadline, |grace| grace.min(self.deadline))
     }
 
     /// Looks whether only those are awaited that were silent before: `silent` of them, where ids are not known.

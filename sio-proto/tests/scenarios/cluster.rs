@@ -195,6 +195,25 @@ fn a_frozen_node_is_missing_and_delays_one_request_only() {
     }
 }
 
+/// What one request finds out helps those that wait for the same node, though nothing comes for them.
+#[test]
+fn a_frozen_node_delays_all_that_wait_for_it_as_long_as_the_first() {
+    for mut cluster in [Cluster::heartbeats(3), Cluster::counted(3)] {
+        cluster.frozen.push(2);
+        for asked in [1, 3000] {
+            cluster.nodes[0].fetch_sockets(Scope::all(), TIMEOUT, at(asked));
+            cluster.run(at(asked));
+        }
+        cluster.time(at(5001));
+        assert_eq!(cluster.fetched().1.count, 1);
+        cluster.time(at(5500));
+        assert!(cluster.done.is_empty(), "it has a while");
+        cluster.time(at(5501));
+        assert_eq!(cluster.fetched().1.count, 1);
+        assert_eq!(cluster.nodes[0].requests(), 0);
+    }
+}
+
 #[test]
 fn who_is_missing_is_named() {
     let mut cluster = Cluster::heartbeats(3);
