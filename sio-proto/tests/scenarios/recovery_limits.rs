@@ -32,6 +32,46 @@ fn what_one_client_may_have_missed_is_bounded() {
     }
 }
 
+/// Two connections take a session from one another, and have what was missed sent each time.
+#[test]
+fn take_overs_are_bounded() {
+    let mut world = World::with(ConnectionStateRecovery::new().max_takeovers(2));
+    let (ws, _, memory) = world.new_client();
+    world.lose(ws);
+    world.all("missed");
+    let returns = |world: &mut World| world.back(&mut memory.clone());
+    assert_eq!(returns(&mut world).2, ["missed", "recovered"], "nobody had it");
+    assert_eq!(returns(&mut world).2, ["missed", "recovered"]);
+    let (ws, socket, heard) = returns(&mut world);
+    assert_eq!(heard, ["missed", "recovered"]);
+    let mut other = memory.clone();
+    assert_eq!(world.returns(&mut other), ["connect"], "too often");
+    assert_ne!((&other.sid, &other.pid), (&memory.sid, &memory.pid));
+    assert_eq!(world.rooms(socket), [&*memory.sid], "and the one that has it keeps it");
+    // What was sent has arrived: it need not be sent again, so it costs nothing.
+    world.rig.pass_ms(25_000);
+    drop(world.rig.frames(ws));
+    world.rig.say(ws, "3").unwrap();
+    world.rig.pass_ms(25_000);
+    drop(world.rig.frames(ws));
+    world.rig.say(ws, "3").unwrap();
+    world.all("new");
+    let mut memory = memory;
+    assert_eq!(world.hear(ws, &mut memory), ["new"]);
+    for _ in 0..2 {
+        assert_eq!(world.returns(&mut memory.clone()), ["recovered"]);
+    }
+    assert_eq!(world.returns(&mut memory), ["connect"]);
+    // Who is away is not taken from.
+    let (mut ws, _, mut memory) = world.new_client();
+    for _ in 0..4 {
+        world.lose(ws);
+        let (back, _, heard) = world.back(&mut memory);
+        assert_eq!(heard, ["recovered"]);
+        ws = back;
+    }
+}
+
 /// Each client comes back, is sent a kilobyte again, and is lost again before it has seen it.
 #[test]
 fn what_all_sessions_carry_is_bounded() {

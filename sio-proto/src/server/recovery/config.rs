@@ -41,6 +41,10 @@ pub struct ConnectionStateRecovery {
     /// Most sessions that are kept for clients who are away, for each shard. Default: 100,000. Above it those go that have been away
     /// longest.
     pub max_sessions: usize,
+    /// How often a session is given to a new connection while the old one still seems to live, before its client has shown that what it
+    /// was sent has arrived. Default: 16. After that its client begins anew, and the old connection keeps the session: or else two
+    /// connections could have all that was missed sent again and again, for a few bytes each time.
+    pub max_takeovers: u32,
 }
 
 impl Default for ConnectionStateRecovery {
@@ -54,6 +58,7 @@ impl Default for ConnectionStateRecovery {
             max_missed_bytes: 4 << 20,
             max_carried_bytes: 32 << 20,
             max_sessions: 100_000,
+            max_takeovers: 16,
         }
     }
 }
@@ -118,6 +123,14 @@ impl ConnectionStateRecovery {
     #[must_use]
     pub const fn max_sessions(mut self, sessions: usize) -> Self {
         self.max_sessions = sessions;
+        self
+    }
+
+    /// How often a session is given from a connection that still seems to live to a new one, before its client has shown that what it was
+    /// sent has arrived. Default: 16.
+    #[must_use]
+    pub const fn max_takeovers(mut self, takeovers: u32) -> Self {
+        self.max_takeovers = takeovers;
         self
     }
 

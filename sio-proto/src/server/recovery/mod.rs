@@ -122,9 +122,12 @@ impl Recovery {
 
     /// What was sent to a socket before this time has arrived.
     pub(super) fn confirm(&mut self, key: SocketKey, at: Instant) {
-        let Some(stream) = self.live.get_mut(key) else { return };
-        if stream.welcomed.is_some_and(|welcomed| welcomed < at) && (stream.laden.is_some() || stream.pruned)
-        {
+        let Some(stream) = self.live.get_mut(key).filter(|stream| stream.welcomed.is_some_and(|of| of < at))
+        else {
+            return;
+        };
+        stream.takeovers = 0;
+        if stream.laden.is_some() || stream.pruned {
             stream.pruned = false;
             stream.from_anchor = false;
             let pid = stream.pid;
@@ -197,7 +200,7 @@ impl Recovery {
         self.admit(namespace, key);
         let log = self.logs.get(namespace);
         let Some(stream) = self.live.get_mut(key) else { return (Pid::random(random), Vec::new()) };
-        let logged = log.map(|log| stream.changes.replay(log, stream.since, &id, rooms).0);
+        let logged = log.map(|log| stream.changes.replay(log, stream.since, &id, rooms, usize::MAX).0);
         stream.welcomed = Some(now);
         let (mut last, mut packets) = (None, Vec::new());
         for (offset, packet) in stream.carried.iter().cloned().chain(logged.into_iter().flatten()) {
@@ -280,6 +283,14 @@ impl Recovery {
         }
     }
 
+    /// Whether a session may be taken from a socket that seems to be there. Counts it.
+    fn takes_over(&mut self, key: SocketKey) -> bool {
+        let Some(stream) = self.live.get_mut(key) else { return false };
+        let may = stream.takeovers < self.config.max_takeovers;
+        stream.takeovers += u32::from(may);
+        may
+    }
+
     /// Takes a session whose client is back. It is over if it cannot be recovered: nobody can ask for it twice (B132).
     fn release(
         &mut self,
@@ -294,20 +305,20 @@ impl Recovery {
         let lost = self.take(request.pid)?;
         let nothing = RecoveryLog::default();
         let log = self.logs.get(namespace).unwrap_or(&nothing);
-        let missed = lost.missed(request.offset.as_ref(), log);
-        let missed = missed.filter(|missed| lost.until > now && weight(missed) <= self.max_missed);
+        let in_time = lost.until > now;
+        let missed = in_time.then(|| lost.missed(request.offset.as_ref(), log, self.max_missed)).flatten();
         let Lost { stream, id, rooms, .. } = lost;
         let Some(missed) = missed else {
             self.dropped.extend(stream.kept);
             return None;
         };
-        let (pid, kept, anchor) = (stream.pid, stream.kept, request.offset.clone());
-        Some(Session { pid, id, namespace, rooms, anchor, missed, kept })
+        let (takeovers, anchor) = (stream.takeovers, request.offset.clone());
+        Some(Session { pid: stream.pid, id, namespace, rooms, anchor, missed, takeovers, kept: stream.kept })
     }
 
     /// A new socket has the session from here on.
     fn resume(&mut self, key: SocketKey, session: Session) -> Result<(), UsageError> {
-        let Session { pid, namespace, anchor, missed, kept, .. } = session;
+        let Session { pid, namespace, anchor, missed, takeovers, kept, .. } = session;
         let bytes = weight(&missed);
         if !self.make_room(bytes) {
             self.dropped.extend(kept);
@@ -318,7 +329,8 @@ impl Recovery {
         let stream = Stream::new(pid, self.logs.end(namespace));
         // A string that is no offset says nothing: the client may show the same one after it has seen more (B131).
         let from_anchor = anchor.as_ref().is_none_or(|anchor| Offset::parse(anchor).is_some());
-        self.begin(key, Stream { anchor, from_anchor, carried: missed, kept, recovered: true, ..stream });
+        let stream = Stream { anchor, from_anchor, carried: missed, takeovers, kept, ..stream };
+        self.begin(key, Stream { recovered: true, ..stream });
         Ok(())
     }
 
@@ -425,8 +437,9 @@ impl Server {
     /// That happens often, because a broken connection is noticed late; the client knows better, and nobody else knows the `pid`.
     /// The old socket then ends with the reason `transport close`.
     ///
-    /// `None` if this server has no such session, or if the client may have lost events that are not there any more. In the second
-    /// case the session is over.
+    /// `None` if this server has no such session, if it was taken over too often
+    /// ([`max_takeovers`](ConnectionStateRecovery::max_takeovers)), or if the client may have lost events that are not there any more. In
+    /// the last case the session is over.
     ///
     /// Where several servers share the clients, as shards do, each must be asked, while none of them sends a broadcast of which
     /// others do not know yet.
@@ -439,6 +452,9 @@ impl Server {
         if let Some(key) = self.recovery.as_ref()?.holder(&request.pid) {
             let socket = self.hub.get(key).filter(|socket| socket.namespace() == namespace)?;
             let (id, slot) = socket.handle;
+            if !self.recovery.as_mut()?.takes_over(key) {
+                return None;
+            }
             let conn = self.conns.get_mut(id)?;
             let _ = conn.socket.supersede(slot);
             let alone = conn.socket.slots().next().is_none();

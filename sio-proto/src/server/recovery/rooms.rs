@@ -3,6 +3,7 @@
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
+use super::session::weight;
 use crate::SocketId;
 use crate::engine::Encoded;
 use crate::hub::{Offset, RecoveryLog, Room};
@@ -51,13 +52,14 @@ impl Changes {
     }
 
     /// The events from a position on that were meant for the session, which is in `rooms` now; and whether these are certainly the
-    /// right ones.
+    /// right ones, and all. Looks for no more of them once it has more than `max` bytes.
     pub(super) fn replay(
         &self,
         log: &RecoveryLog,
         position: u64,
         id: &SocketId,
         rooms: &[Room],
+        max: usize,
     ) -> (Vec<(Offset, Encoded)>, bool) {
         let from = position.max(log.start());
         let mut current: BTreeSet<&Room> = rooms.iter().collect();
@@ -70,7 +72,7 @@ impl Changes {
             }
             coming.push(change);
         }
-        let mut events = Vec::new();
+        let (mut events, mut bytes) = (Vec::new(), 0);
         for (at, offset, target, packet) in log.since(position) {
             while let Some(change) = coming.last().filter(|change| change.position <= at) {
                 if change.joined {
@@ -82,6 +84,10 @@ impl Changes {
             }
             if target.means(id, |room| current.contains(room)) {
                 events.push((offset, packet.clone()));
+                bytes += weight(&events[events.len() - 1..]);
+                if bytes > max {
+                    return (events, false);
+                }
             }
         }
         (events, from >= self.known_from || from >= log.end())

@@ -63,6 +63,7 @@ pub struct Session {
     pub(super) anchor: Option<Str>,
     /// The events after that.
     pub(super) missed: Vec<(Offset, Encoded)>,
+    pub(super) takeovers: u32,
     pub(super) kept: Option<Kept>,
 }
 
@@ -106,6 +107,8 @@ pub(super) struct Stream {
     /// When the last event was sent, and which it was.
     pub(super) last: Option<(Offset, Instant)>,
     pub(super) changes: Changes,
+    /// How often it was taken from a connection that seemed to live, since what was sent has arrived for certain.
+    pub(super) takeovers: u32,
     pub(super) kept: Option<Kept>,
     /// Whether it is the stream of an earlier socket too.
     pub(super) recovered: bool,
@@ -127,6 +130,7 @@ impl Stream {
             since,
             last: None,
             changes: Changes::default(),
+            takeovers: 0,
             kept: None,
             recovered: false,
         }
@@ -149,11 +153,20 @@ pub(super) struct Lost {
 
 impl Lost {
     /// What the client has missed, if it has seen the events up to `offset`. `None` if that cannot be said for certain: then it
-    /// must begin anew. A session that is recovered has lost nothing.
-    pub(super) fn missed(&self, offset: Option<&Str>, log: &RecoveryLog) -> Option<Vec<(Offset, Encoded)>> {
+    /// must begin anew. A session that is recovered has lost nothing. `None`, too, if it is more than `max` bytes.
+    pub(super) fn missed(
+        &self,
+        offset: Option<&Str>,
+        log: &RecoveryLog,
+        max: usize,
+    ) -> Option<Vec<(Offset, Encoded)>> {
+        self.after(offset, log, max).filter(|missed| weight(missed) <= max)
+    }
+
+    fn after(&self, offset: Option<&Str>, log: &RecoveryLog, max: usize) -> Option<Vec<(Offset, Encoded)>> {
         let Self { stream, arrived, end, .. } = self;
         let logged = |from: u64| {
-            let (events, certain) = stream.changes.replay(log, from, &self.id, &self.rooms);
+            let (events, certain) = stream.changes.replay(log, from, &self.id, &self.rooms, max);
             certain.then_some(events)
         };
         // Events that are not in the log any more have arrived, or may have been missed.

@@ -222,7 +222,7 @@ async fn an_event_that_did_not_fit_is_recovered_once_it_did() {
 /// Emits from several threads while clients come and go: whoever is recovered has every event, once.
 async fn nothing_is_lost_or_comes_twice_while_others_emit() {
     World::current().in_parallel();
-    let io = server(4, |recovery| recovery);
+    let io = server(4, |recovery| recovery.max_takeovers(100));
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let (mut ws, mut memory) = connect(&io).await;
     let emitters: Vec<_> = (0..2)
