@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
+use crate::handlers::{catch, destroy};
 use crate::runtime::BoxFuture;
 
 /// How many jobs are begun in one poll, before other tasks get theirs. One POST can hold a hundred thousand.
@@ -77,7 +78,14 @@ impl<J: Job> Lanes<J> {
     fn poll_running(&mut self, cx: &mut Context<'_>) {
         let mut at = 0;
         while let Some(lane) = self.lanes.get_mut(at) {
-            lane.running.retain_mut(|future| future.as_mut().poll(cx).is_pending());
+            let mut index = 0;
+            while let Some(future) = lane.running.get_mut(index) {
+                if is_pending(future, cx) {
+                    index += 1;
+                } else {
+                    destroy(lane.running.remove(index));
+                }
+            }
             lane.start_next(cx);
             if lane.running.is_empty() {
                 self.lanes.swap_remove(at);
@@ -95,12 +103,32 @@ impl<J: Job> Lanes<J> {
             return;
         }
         let (limit, alone) = (job.limit(), job.is_alone());
-        let Some(mut future) = job.run() else { return };
-        if future.as_mut().poll(cx).is_pending() {
+        if let Some(future) = begin(job, cx) {
             let running = Vec::from([future]);
             self.lanes.push(Lane { key, running, limit, alone, queue: VecDeque::new() });
         }
     }
+}
+
+/// Begins a job. Gives it back if it has to wait.
+fn begin<J: Job>(job: J, cx: &mut Context<'_>) -> Option<BoxFuture<Option<u64>>> {
+    let mut future = catch(|| job.run()).unwrap_or_else(|error| {
+        tracing::error!(%error, "handlers ended by a panic");
+        None
+    })?;
+    if is_pending(&mut future, cx) {
+        return Some(future);
+    }
+    destroy(future);
+    None
+}
+
+/// Polls a job. A panic that nobody has caught in it, such as one of a destructor, is its own end: the other jobs go on.
+fn is_pending(future: &mut BoxFuture<Option<u64>>, cx: &mut Context<'_>) -> bool {
+    catch(|| future.as_mut().poll(cx).is_pending()).unwrap_or_else(|error| {
+        tracing::error!(%error, "handlers ended by a panic");
+        false
+    })
 }
 
 impl<J: Job> Lane<J> {
@@ -120,11 +148,7 @@ impl<J: Job> Lane<J> {
         while self.takes_next() {
             let Some(job) = self.queue.pop_front() else { break };
             self.alone = job.is_alone();
-            if let Some(mut future) = job.run()
-                && future.as_mut().poll(cx).is_pending()
-            {
-                self.running.push(future);
-            }
+            self.running.extend(begin(job, cx));
         }
     }
 }

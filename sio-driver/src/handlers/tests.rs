@@ -278,6 +278,59 @@ fn lanes() {
     assert!(lanes.is_empty() && waiting.is_empty());
 }
 
+/// Panics when it is run (0), at a poll (its number) or when it is dropped (9).
+struct Broken(u8);
+
+impl Drop for Broken {
+    fn drop(&mut self) {
+        assert_ne!(self.0, 9, "dropped");
+    }
+}
+
+impl Job for Broken {
+    type Key = u8;
+
+    fn key(&self) -> u8 {
+        0
+    }
+
+    fn limit(&self) -> usize {
+        1
+    }
+
+    fn is_alone(&self) -> bool {
+        false
+    }
+
+    fn run(self) -> Option<BoxFuture<Option<u64>>> {
+        assert_ne!(self.0, 0, "run");
+        let mut polls = 0;
+        Some(Box::pin(poll_fn(move |_| {
+            let Self(when) = &self;
+            polls += 1;
+            assert_ne!(polls, *when, "polled");
+            if polls == 3 { Poll::Ready(None) } else { Poll::Pending }
+        })))
+    }
+}
+
+#[test]
+fn a_job_that_panics_leaves_the_others() {
+    // At once, at the first poll, at the second, when it has ended and is dropped; and never.
+    let mut waiting = VecDeque::from([0, 1, 2, 9, 4].map(Broken));
+    let mut lanes = Lanes::new();
+    let polls = (1..100).find(|_| {
+        let mut cx = TaskContext::from_waker(Waker::noop());
+        let next = |lanes: &Lanes<Broken>, _: &mut TaskContext<'_>| match lanes.is_empty() {
+            true => waiting.pop_front(),
+            false => None,
+        };
+        lanes.poll(&mut cx, next).is_ready()
+    });
+    assert_eq!(polls, Some(6));
+    assert!(lanes.is_empty() && waiting.is_empty());
+}
+
 mod typed {
     use super::*;
     use crate::events;
