@@ -109,7 +109,7 @@ impl Namespace {
     ) -> Self {
         let handlers = child.as_ref().map(|child| child.parent.0.handlers.clone()).unwrap_or_default();
         let (ack_ids, watched) = (AtomicU64::new(0), AtomicBool::new(false));
-        let rooms = Arc::default();
+        let rooms = Arc::new(RoomEvents::new(shards.first().map(|shard| shard.host().clone())));
         Self(Arc::new(Inner {
             name,
             id,

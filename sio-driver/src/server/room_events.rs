@@ -1,8 +1,10 @@
 //! What happens to rooms, told to who asks: the changes of all shards in one order, and never under a lock.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use sio_proto::SocketId;
 use sio_proto::hub::{Room, RoomChange, RoomEvent};
@@ -10,13 +12,19 @@ use sio_proto::server::Kept;
 
 use crate::handlers::{catch, destroy};
 use crate::server::Namespace;
+use crate::server::host::Host;
 use crate::server::shard::ConnState;
+
+/// How much more than there was to tell is told in one go: what others do meanwhile.
+const MORE: usize = 1024;
 
 type Listener = Arc<dyn Fn(&Room, RoomEvent) + Send + Sync>;
 
 /// The rooms of one namespace in all shards, if anybody asks.
-#[derive(Default)]
-pub(crate) struct RoomEvents(Mutex<Merged>);
+pub(crate) struct RoomEvents {
+    merged: Mutex<Merged>,
+    host: Option<Arc<dyn Host>>,
+}
 
 #[derive(Default)]
 struct Merged {
@@ -30,8 +38,13 @@ struct Merged {
 }
 
 impl RoomEvents {
+    /// `host`: where those are told whom nobody else has the time to tell.
+    pub(super) fn new(host: Option<Arc<dyn Host>>) -> Self {
+        Self { merged: Mutex::default(), host }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Merged> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.merged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a change to those to be told. The shard where it happened is locked, so that its changes stay in order.
@@ -60,17 +73,58 @@ impl RoomEvents {
     }
 
     /// Tells what is to be told, unless somebody does it already: another thread, or the one whose function has changed rooms.
-    fn tell(&self) {
-        let mut merged = self.lock();
-        if mem::replace(&mut merged.telling, true) {
+    fn tell(self: &Arc<Self>) {
+        if mem::replace(&mut self.lock().telling, true) {
             return;
         }
+        let mut telling = Telling { rooms: self.clone(), done: false };
+        while !telling.go_on() {
+            let Some(host) = &self.host else { continue };
+            return host.spawn(Box::pin(poll_fn(move |cx| {
+                if telling.go_on() {
+                    return Poll::Ready(());
+                }
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            })));
+        }
+    }
+}
+
+/// The right to tell, until everything is told.
+struct Telling {
+    rooms: Arc<RoomEvents>,
+    done: bool,
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        // With its runtime. Whoever comes next goes on.
+        if !self.done {
+            self.rooms.lock().telling = false;
+        }
+    }
+}
+
+impl Telling {
+    /// Tells what there is, and some of what comes meanwhile. Says whether that is all; then it may not tell any more.
+    fn go_on(&mut self) -> bool {
+        let mut merged = self.rooms.lock();
+        let mut left = merged.pending.len() + MORE;
         loop {
-            let batch = mem::take(&mut merged.pending);
-            if batch.is_empty() {
+            if merged.pending.is_empty() {
                 merged.telling = false;
-                return;
+                self.done = true;
+                return true;
             }
+            if left == 0 {
+                return false;
+            }
+            let mut batch = mem::take(&mut merged.pending);
+            if batch.len() > left {
+                merged.pending = batch.split_off(left);
+            }
+            left -= batch.len();
             drop(merged);
             for (room, event, listeners) in batch {
                 for listener in listeners.iter() {
@@ -79,7 +133,7 @@ impl RoomEvents {
                     }
                 }
             }
-            merged = self.lock();
+            merged = self.rooms.lock();
         }
     }
 }
@@ -145,7 +199,7 @@ impl Namespace {
     /// [`ParentNamespace`](crate::ParentNamespace) has functions of its own, see [`Server::on_new_namespace`](crate::Server::on_new_namespace).
     ///
     /// They should be quick: they run where the change was made, such as in [`Socket::join`](crate::Socket::join), before it returns,
-    /// unless another thread is telling right now, which then goes on with it. So do not hold a lock while you change rooms that a
+    /// unless another thread is telling right now, or a task, which then goes on with it. So do not hold a lock while you change rooms that a
     /// function takes, too. They may change rooms themselves. A panic of theirs is logged.
     ///
     /// ```

@@ -11,6 +11,7 @@ use crate::world::{settle, until};
 pub(super) const CASES: &[Case] = list![
     told_once_for_all_shards,
     functions_may_change_rooms_and_panic,
+    a_task_goes_on_with_many,
     told_without_a_lock,
     what_a_refused_client_joined,
     from_when_one_asks,
@@ -93,6 +94,30 @@ async fn functions_may_change_rooms_and_panic() {
         ["create one", "begin", "end", &format!("join one {id}"), "create two", &format!("join two {id}")];
     assert_eq!(log.take(), expected);
     ws.expect(r#"42["moved"]"#).await;
+}
+
+/// Functions that go on and on, or others who do, hold up nobody for long.
+async fn a_task_goes_on_with_many() {
+    const MANY: usize = 20_000;
+    let io = server();
+    let (_ws, socket) = client(&io, "/").await;
+    let log = Log::default();
+    let (server, told) = (io.clone(), log.clone());
+    io.of("/").on_join_room(move |room, _| {
+        let number: usize = room.parse().unwrap();
+        told.push(format!("{number}"));
+        if number < MANY {
+            server.of("/").everyone().sockets_join(format!("{}", number + 1));
+            server.of("/").everyone().sockets_leave(format!("{number}"));
+        }
+    });
+    socket.join("1");
+    let is_in_last = || socket.rooms().iter().any(|room| **room == *MANY.to_string());
+    assert!(!is_in_last(), "join has waited for all");
+    until(is_in_last).await;
+    settle().await;
+    let expected: Vec<String> = (1..=MANY).map(|number| number.to_string()).collect();
+    assert_eq!(log.take(), expected);
 }
 
 /// Selections hold a lock of recovery while they go over the shards.
