@@ -1,9 +1,9 @@
 //! Tables of handlers: which to call for an event.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use rustc_hash::FxHashMap;
 use sio_proto::socket::{Args, Payload};
 
 use super::peer::Unsent;
@@ -13,7 +13,8 @@ use crate::runtime::BoxFuture;
 
 /// What to call when an event comes, or a handler fails.
 pub(crate) struct Table<S> {
-    events: HashMap<String, Vec<Entry<S>>>,
+    /// Peers only look up in it, so they cannot make names collide.
+    events: FxHashMap<String, Vec<Entry<S>>>,
     any: Vec<Listener<S>>,
     error: Vec<Arc<ErrorHandler<S>>>,
     error_ack: Option<Arc<ErrorAck<S>>>,
@@ -113,7 +114,7 @@ impl<S: Peer> Table<S> {
 
 impl<S> Default for Table<S> {
     fn default() -> Self {
-        Self { events: HashMap::new(), any: Vec::new(), error: Vec::new(), error_ack: None }
+        Self { events: FxHashMap::default(), any: Vec::new(), error: Vec::new(), error_ack: None }
     }
 }
 

@@ -153,6 +153,8 @@ impl<S: Read + Write + Unpin> Pump<S> {
         } else {
             self.dispatcher = locked.claim(self.conn);
         }
+        // What handlers are about to send is written in this turn: the task need not be woken for it. `write` registers it again.
+        locked.unregister(self.conn, self.channel);
         drop(locked);
         if let Some(error) = fault {
             tracing::debug!(conn = ?self.conn, %error, "client broke the protocol");

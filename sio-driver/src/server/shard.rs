@@ -4,12 +4,12 @@
 //! other tasks; dropping the [`Locked`] guard finds that out, unlocks, and then wakes them.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 
+use rustc_hash::FxHashMap;
 use sio_proto::engine::ChannelId;
 use sio_proto::hub::{NamespaceId, SocketKey};
 use sio_proto::server::{self as proto, ConnId, Ready};
@@ -35,11 +35,11 @@ pub(crate) struct State {
     pub(crate) machine: proto::Server,
     pub(crate) conns: SecondaryMap<ConnId, ConnState>,
     /// A hash map: the key of a socket that has left may stand for another one here before its disconnect was handled.
-    pub(crate) sockets: HashMap<SocketKey, Arc<SocketInner>>,
+    pub(crate) sockets: FxHashMap<SocketKey, Arc<SocketInner>>,
     /// Acknowledgements that are awaited, and from how many sockets of this shard.
-    pub(crate) acks: HashMap<(NamespaceId, u64), (Arc<Slot>, usize)>,
+    pub(crate) acks: FxHashMap<(NamespaceId, u64), (Arc<Slot>, usize)>,
     /// The namespaces whose rooms are watched.
-    pub(crate) rooms: HashMap<NamespaceId, Arc<RoomEvents>>,
+    pub(crate) rooms: FxHashMap<NamespaceId, Arc<RoomEvents>>,
     /// Who waits for the shard to become quiet.
     pub(crate) quiet: Vec<Waker>,
     timer: Timer,
@@ -105,6 +105,13 @@ impl State {
         self.retire(conn);
     }
 
+    /// The task of a channel need not be woken until it registers again: it will look.
+    pub(crate) fn unregister(&mut self, conn: ConnId, channel: ChannelId) {
+        if let Some(conn) = self.conns.get_mut(conn) {
+            conn.take(channel);
+        }
+    }
+
     /// What sessions kept that are over has destructors of users, and so has what hooks attached to requests; what happened to rooms is
     /// told to functions of users. They may do whatever they like, so all of it waits until nothing is locked.
     fn set_aside(&mut self, aside: &mut Aside) {
@@ -146,9 +153,9 @@ impl Shard {
             state: Mutex::new(State {
                 machine: proto::Server::new(config, seed),
                 conns: SecondaryMap::new(),
-                sockets: HashMap::new(),
-                acks: HashMap::new(),
-                rooms: HashMap::new(),
+                sockets: FxHashMap::default(),
+                acks: FxHashMap::default(),
+                rooms: FxHashMap::default(),
                 quiet: Vec::new(),
                 timer: Timer::default(),
                 retired: Vec::new(),

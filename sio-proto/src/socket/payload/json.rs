@@ -409,15 +409,35 @@ pub(in crate::socket) fn escape(text: &str, out: &mut Vec<u8>) {
 #[inline]
 fn clean_len(bytes: &[u8]) -> usize {
     const BLOCK: usize = 32;
+    const WORD: usize = 8;
     let dirty = |&byte: &u8| byte < 0x20 || byte == b'"' || byte == b'\\';
 
-    let (start, rest) = bytes.split_at(bytes.len().min(BLOCK));
-    if let Some(len) = start.iter().position(dirty) {
-        return len;
-    }
     // Long texts: what looks at a whole block without a branch, the compiler makes vector instructions of.
-    let blocks = rest.chunks_exact(BLOCK);
-    let clean = BLOCK * blocks.take_while(|block| !block.iter().fold(false, |any, b| any | dirty(b))).count();
-    let end = rest[clean..].iter().position(dirty).unwrap_or(rest.len() - clean);
-    start.len() + clean + end
+    let blocks = bytes.chunks_exact(BLOCK);
+    let mut clean =
+        BLOCK * blocks.take_while(|block| !block.iter().fold(false, |any, b| any | dirty(b))).count();
+    let mut rest = &bytes[clean..];
+    while let Some((word, more)) = rest.split_first_chunk::<WORD>() {
+        let found = dirty_bytes(u64::from_le_bytes(*word));
+        if found != 0 {
+            return clean + found.trailing_zeros() as usize / WORD;
+        }
+        clean += WORD;
+        rest = more;
+    }
+    clean + rest.iter().position(dirty).unwrap_or(rest.len())
+}
+
+/// The lowest bit that is set is in the first byte that needs an escape; those above it say nothing. None is set if no byte needs one.
+#[inline]
+const fn dirty_bytes(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGHEST: u64 = ONES << 7;
+    /// A byte is less than `n` if subtracting that borrows, and its own highest bit is not set.
+    const fn less(word: u64, n: u64) -> u64 {
+        word.wrapping_sub(ONES * n) & !word
+    }
+    let quote = less(word ^ (ONES * b'"' as u64), 1);
+    let backslash = less(word ^ (ONES * b'\\' as u64), 1);
+    (less(word, 0x20) | quote | backslash) & HIGHEST
 }

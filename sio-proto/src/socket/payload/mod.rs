@@ -196,11 +196,11 @@ impl Payload {
     /// `{"a":1},2`.
     #[must_use]
     pub fn args_text(&self) -> &str {
-        // Outside of strings JSON has no white space but its own four characters, so `trim` takes no others.
+        // Outside of strings JSON has no white space but its own four characters, so this takes no others.
         let start = if self.name_end == 0 { '[' } else { ',' };
-        let args = self.text[self.name_end..].trim();
+        let args = self.text[self.name_end..].trim_ascii();
         let args = args.strip_suffix(']').unwrap_or(args);
-        args.strip_prefix(start).unwrap_or(args).trim()
+        args.strip_prefix(start).unwrap_or(args).trim_ascii()
     }
 
     /// Bytes of text and attachments together.
@@ -258,8 +258,8 @@ impl Payload {
 
     /// The text of the name, with quotes if it is a string.
     fn name_token(&self) -> Option<&str> {
-        let token = self.text[..self.name_end].trim_start();
-        token.strip_prefix('[').map(str::trim_start)
+        let token = self.text[..self.name_end].trim_ascii_start();
+        token.strip_prefix('[').map(str::trim_ascii_start)
     }
 }
 
@@ -291,7 +291,7 @@ fn check_array(text: &str) -> Result<(), PayloadError> {
 
 /// Finds the end of the first item of the JSON array `text`, and checks that it is a name.
 fn find_name_end(text: &str) -> Result<usize, PayloadError> {
-    let item = text.trim_start().strip_prefix('[').map(str::trim_start).unwrap_or_default();
+    let item = text.trim_ascii_start().strip_prefix('[').map(str::trim_ascii_start).unwrap_or_default();
     let start = text.len() - item.len();
     let len = match item.as_bytes() {
         [b'"', rest @ ..] => {
