@@ -133,14 +133,8 @@ impl<S: Read + Write + Unpin> Pump<S> {
         if self.inbound.is_empty() && !gone && !faulty {
             return;
         }
-        let mut fault = None;
         let mut locked = self.shard.lock();
-        for message in self.inbound.drain(..) {
-            if let Err(error) = locked.machine.handle_message(self.channel, message, now) {
-                // The first is what it ends for.
-                fault.get_or_insert(error);
-            }
-        }
+        let handled = locked.machine.handle_messages(self.channel, self.inbound.drain(..), now);
         if faulty {
             locked.machine.handle_fault(self.channel, now);
         } else if gone {
@@ -156,7 +150,7 @@ impl<S: Read + Write + Unpin> Pump<S> {
         // What handlers are about to send is written in this turn: the task need not be woken for it. `write` registers it again.
         locked.unregister(self.conn, self.channel);
         drop(locked);
-        if let Some(error) = fault {
+        if let Err(error) = handled {
             tracing::debug!(conn = ?self.conn, %error, "client broke the protocol");
         }
         if self.inbound.capacity() > websocket::READ_BATCH {

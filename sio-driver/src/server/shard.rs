@@ -105,6 +105,10 @@ impl State {
         self.retire(conn);
     }
 
+    fn has_leftovers(&self) -> bool {
+        !self.retired.is_empty() || self.machine.has_leftovers()
+    }
+
     /// The task of a channel need not be woken until it registers again: it will look.
     pub(crate) fn unregister(&mut self, conn: ConnId, channel: ChannelId) {
         if let Some(conn) = self.conns.get_mut(conn) {
@@ -115,6 +119,9 @@ impl State {
     /// What sessions kept that are over has destructors of users, and so has what hooks attached to requests; what happened to rooms is
     /// told to functions of users. They may do whatever they like, so all of it waits until nothing is locked.
     fn set_aside(&mut self, aside: &mut Aside) {
+        if !self.has_leftovers() {
+            return;
+        }
         aside.dropped.append(&mut self.machine.take_dropped());
         aside.conns.append(&mut self.retired);
         for change in self.machine.take_room_changes() {
@@ -312,8 +319,11 @@ impl Drop for Locked<'_> {
         if !state.quiet.is_empty() && state.machine.is_quiet() {
             wakers.append(&mut state.quiet);
         }
-        let mut aside = Aside::default();
-        state.set_aside(&mut aside);
+        let aside = state.has_leftovers().then(|| {
+            let mut aside = Aside::default();
+            state.set_aside(&mut aside);
+            aside
+        });
         drop(guard);
         wakers.drain(..).for_each(Waker::wake);
         WAKERS.set(wakers);

@@ -208,9 +208,8 @@ pub fn payload_data(bytes: &[u8]) {
     let plain = payload.attachments().is_empty() && !socket::is_reserved(&name);
     let Ok(values) = payload.deserialize::<(Value,)>() else { return };
     if plain && is_exact(&values.0) {
-        let (mut text, mut attachments) = (Vec::new(), Vec::new());
+        let (mut text, mut attachments) = (String::new(), Vec::new());
         encode_event(&name, &values, &mut text, &mut attachments).expect("plain data can be written");
-        let text = String::from_utf8(text).expect("JSON is text");
         let again = Payload::new(text.into(), attachments.into(), true).expect("an event");
         assert_eq!(again.deserialize::<(Value,)>(), Ok(values));
     }

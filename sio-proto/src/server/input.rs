@@ -158,12 +158,30 @@ impl Server {
         message: Message,
         now: Instant,
     ) -> Result<(), PeerError> {
+        self.handle_messages(channel, core::iter::once(message), now)
+    }
+
+    /// WebSocket messages that came together: as [`handle_message`](Self::handle_message) for each of them, and less work.
+    ///
+    /// # Errors
+    /// The first thing that the peer did wrong. The consequences are drawn.
+    pub fn handle_messages(
+        &mut self,
+        channel: ChannelId,
+        messages: impl IntoIterator<Item = Message>,
+        now: Instant,
+    ) -> Result<(), PeerError> {
         let Some(id) = self.conn_of(channel) else { return Ok(()) };
-        let handled = self.metered(id, |engine| engine.handle_message(channel, message, now));
-        let Some(fault) = handled else { return Ok(()) };
-        self.stats.peer_errors += u64::from(fault.is_err());
-        let processed = self.process(id, now);
-        fault.map_err(PeerError::from).and(processed)
+        let mut result = Ok(());
+        for message in messages {
+            let handled = self.metered(id, |engine| engine.handle_message(channel, message, now));
+            let Some(fault) = handled else { break };
+            self.stats.peer_errors += u64::from(fault.is_err());
+            let carried = self.carry(id, now);
+            result = result.and_then(|()| fault.map_err(PeerError::from)).and(carried);
+        }
+        self.announce(id);
+        result
     }
 
     /// A channel is gone: a WebSocket was closed or failed, or a request was given up before its answer.

@@ -286,8 +286,15 @@ impl Server {
         conn.engine.close(true, now);
     }
 
-    /// Carries what one part of a connection says to the others, until all have said everything.
+    /// Carries what one part of a connection says to the others, and tells the owner what has come of it.
     fn process(&mut self, id: ConnId, now: Instant) -> Result<(), PeerError> {
+        let carried = self.carry(id, now);
+        self.announce(id);
+        carried
+    }
+
+    /// Carries what one part of a connection says to the others, until all have said everything. [`announce`](Self::announce) is due.
+    fn carry(&mut self, id: ConnId, now: Instant) -> Result<(), PeerError> {
         let mut fault = Ok(());
         let Some(conn) = self.conns.get_mut(id) else { return Ok(()) };
         // Each message has had its effect before the next one counts, also if they came in one body.
@@ -344,6 +351,12 @@ impl Server {
             (true, false) => self.stats.upgrades_failed += 1,
             _ => {}
         }
+        fault
+    }
+
+    /// Tells the owner what has become possible with a connection.
+    fn announce(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
         if !conn.inbox.is_empty() && !conn.inbox.announced {
             conn.inbox.announced = true;
             self.ready.push_back(Ready::Events(id));
@@ -353,7 +366,6 @@ impl Server {
         self.announce_room(id);
         self.arm(id);
         self.retire(id);
-        fault
     }
 
     /// Turns an event of a connection into one of the server, and keeps the hub in step.

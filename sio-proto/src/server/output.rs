@@ -30,6 +30,12 @@ impl Server {
         !self.ready.is_empty() || self.timers.is_earlier() || recovery || self.hub.has_changes()
     }
 
+    /// Whether [`take_dropped`](Self::take_dropped) or [`take_room_changes`](Self::take_room_changes) has something.
+    #[must_use]
+    pub fn has_leftovers(&self) -> bool {
+        self.hub.has_changes() || self.recovery.as_ref().is_some_and(|recovery| recovery.has_dropped())
+    }
+
     /// What happened to rooms of namespaces of which [`watch_rooms`](Self::watch_rooms) was told, in order. It is kept until it is taken.
     pub fn take_room_changes(&mut self) -> Vec<RoomChange> {
         self.hub.take_changes()
@@ -70,8 +76,13 @@ impl Server {
         if event.is_none() {
             conn.inbox.announced = false;
         }
-        self.pace(id);
-        self.retire(id);
+        let (full, over) = (conn.inbox.full, conn.channels == 0);
+        if full {
+            self.pace(id);
+        }
+        if over {
+            self.retire(id);
+        }
         event
     }
 

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt::{self, Write as _};
+use core::fmt::Write as _;
 
 use bytes::Bytes;
 
@@ -29,13 +29,10 @@ pub enum EncodeError {
     Parser(#[from] ParserError),
 }
 
-/// Encodes packets, in a buffer that it keeps from one to the next.
-///
-/// The JSON is written first, behind a gap for the header, because the header needs the number of attachments. One
-/// allocation per packet is left: the packet itself.
+/// Encodes packets, in a buffer that it keeps from one to the next. One allocation per packet is left: the packet itself.
 #[derive(Debug, Default)]
 pub struct Encoder {
-    scratch: Vec<u8>,
+    scratch: String,
     attachments: Vec<Bytes>,
     codec: Codec,
 }
@@ -47,7 +44,7 @@ impl Encoder {
     /// An encoder with no buffer yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { scratch: Vec::new(), attachments: Vec::new(), codec: Codec::Json }
+        Self { scratch: String::new(), attachments: Vec::new(), codec: Codec::Json }
     }
 
     /// Says which form packets have from now on; the usual one until then.
@@ -69,9 +66,9 @@ impl Encoder {
         if is_reserved(name) {
             return Err(EncodeError::ReservedName(name.into()));
         }
-        let gap = self.start(namespace);
+        let data = self.start('2', namespace, id);
         payload::encode_event(name, args, &mut self.scratch, &mut self.attachments)?;
-        self.finish(gap, b'2', namespace, id)
+        self.finish(data, namespace, id)
     }
 
     /// An event that can be recovered: as [`event`](Self::event), with the offset as a last argument more.
@@ -88,14 +85,12 @@ impl Encoder {
         if is_reserved(name) {
             return Err(EncodeError::ReservedName(name.into()));
         }
-        let gap = self.start(namespace);
+        let data = self.start('2', namespace, None);
         payload::encode_event(name, args, &mut self.scratch, &mut self.attachments)?;
         // The end of the array; there is a name before it, so a comma is right.
         self.scratch.pop();
-        let mut text = Prefix::default();
-        let _ = write!(text, ",\"{offset}\"]");
-        self.scratch.extend_from_slice(text.as_bytes());
-        self.finish(gap, b'2', namespace, None)
+        let _ = write!(self.scratch, ",\"{offset}\"]");
+        self.finish(data, namespace, None)
     }
 
     /// An acknowledgement; arguments as for [`event`](Self::event).
@@ -108,112 +103,71 @@ impl Encoder {
         id: u64,
         args: &A,
     ) -> Result<Encoded, EncodeError> {
-        let gap = self.start(namespace);
+        let data = self.start('3', namespace, Some(id));
         payload::encode_ack(args, &mut self.scratch, &mut self.attachments)?;
-        self.finish(gap, b'3', namespace, Some(id))
+        self.finish(data, namespace, Some(id))
     }
 
-    fn start(&mut self, namespace: &str) -> usize {
-        self.scratch.clear();
+    /// Writes what comes before the data. Says where that begins.
+    fn start(&mut self, kind: char, namespace: &str, id: Option<u64>) -> usize {
         self.attachments.clear();
-        let gap = Prefix::MAX + namespace.len();
-        self.scratch.resize(gap, 0);
-        gap
+        let text = &mut self.scratch;
+        text.clear();
+        text.push('4');
+        text.push(kind);
+        if namespace != "/" {
+            text.push_str(namespace);
+            text.push(',');
+        }
+        if let Some(id) = id {
+            let _ = write!(text, "{id}");
+        }
+        text.len()
     }
 
-    fn finish(
-        &mut self,
-        gap: usize,
-        kind: u8,
-        namespace: &str,
-        id: Option<u64>,
-    ) -> Result<Encoded, EncodeError> {
+    fn finish(&mut self, data: usize, namespace: &str, id: Option<u64>) -> Result<Encoded, EncodeError> {
         if let Codec::Custom(parser) = &self.codec {
             let parser = parser.clone();
-            return self.finish_custom(&*parser, gap, kind, namespace, id);
+            return self.finish_custom(&*parser, data, namespace, id);
         }
-        let mut prefix = Prefix::default();
-        let count = self.attachments.len();
-        prefix.put(b'4');
-        if count > 0 {
-            // Types 5 and 6 are 2 and 3 with attachments.
-            prefix.put(kind + 3);
-            let _ = write!(prefix, "{count}-");
-        } else {
-            prefix.put(kind);
-        }
-        let mut start = gap;
-        if let Some(id) = id {
-            let mut digits = Prefix::default();
-            let _ = write!(digits, "{id}");
-            start = put_before(&mut self.scratch, start, digits.as_bytes());
-        }
-        if namespace != "/" {
-            start = put_before(&mut self.scratch, start, b",");
-            start = put_before(&mut self.scratch, start, namespace.as_bytes());
-        }
-        start = put_before(&mut self.scratch, start, prefix.as_bytes());
-        let text = Bytes::copy_from_slice(&self.scratch[start..]);
-        let attachments = (count > 0).then(|| Arc::from(core::mem::take(&mut self.attachments)));
+        let (text, attachments) = match self.attachments.len() {
+            0 => (Str::from(self.scratch.as_str()), None),
+            count => {
+                // Types 5 and 6 are 2 and 3 with attachments, of which nobody knew before the data was written.
+                let (kind, rest) = (if self.is_event() { '5' } else { '6' }, &self.scratch[2..]);
+                // To the byte, or there would be one allocation more.
+                let more = count.ilog10() as usize + 2;
+                let mut text = String::with_capacity(self.scratch.len() + more);
+                let _ = write!(text, "4{kind}{count}-{rest}");
+                (text.into(), Some(Arc::from(core::mem::take(&mut self.attachments))))
+            }
+        };
         if self.scratch.capacity() > KEEP {
-            self.scratch = Vec::new();
+            self.scratch = String::new();
         }
-        // All parts are UTF-8: the prefix is ASCII, the namespace is `str`, and serde_json writes UTF-8.
-        Ok(Encoded::from_parts(Str::try_from(text).unwrap_or_default(), attachments))
+        Ok(Encoded::from_parts(text, attachments))
+    }
+
+    fn is_event(&self) -> bool {
+        self.scratch[1..].starts_with('2')
     }
 
     fn finish_custom(
         &mut self,
         parser: &dyn Parser,
-        gap: usize,
-        kind: u8,
+        data: usize,
         namespace: &str,
         id: Option<u64>,
     ) -> Result<Encoded, EncodeError> {
-        let text = Str::try_from(Bytes::copy_from_slice(&self.scratch[gap..])).unwrap_or_default();
+        let is_event = self.is_event();
         let attachments = core::mem::take(&mut self.attachments).into();
-        let payload = Payload::new(text, attachments, kind == b'2').map_err(ParserError::new)?;
+        let payload = Payload::new(Str::from(&self.scratch[data..]), attachments, is_event);
+        let payload = payload.map_err(ParserError::new)?;
         let namespace = Str::from(namespace);
         let packet = match id {
-            Some(id) if kind == b'3' => Packet::Ack { namespace, id, payload },
+            Some(id) if !is_event => Packet::Ack { namespace, id, payload },
             id => Packet::Event { namespace, id, payload },
         };
         Ok(parser.encode(&packet)?)
-    }
-}
-
-fn put_before(buffer: &mut [u8], end: usize, part: &[u8]) -> usize {
-    let start = end - part.len();
-    buffer[start..end].copy_from_slice(part);
-    start
-}
-
-/// A few ASCII characters on the stack.
-#[derive(Default)]
-struct Prefix {
-    bytes: [u8; 24],
-    len: usize,
-}
-
-impl Prefix {
-    /// Room for type digits, attachment count, comma and id together.
-    const MAX: usize = 2 + 21 + 1 + 20;
-
-    fn put(&mut self, byte: u8) {
-        self.bytes[self.len] = byte;
-        self.len += 1;
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
-impl fmt::Write for Prefix {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.len + text.len();
-        self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
-        self.len = end;
-        Ok(())
     }
 }

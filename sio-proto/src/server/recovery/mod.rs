@@ -423,6 +423,10 @@ impl Recovery {
         self.sweep_at
     }
 
+    pub(super) fn has_dropped(&self) -> bool {
+        !self.dropped.is_empty()
+    }
+
     pub(super) fn is_earlier(&self) -> bool {
         self.earlier || !self.dropped.is_empty()
     }

@@ -1,5 +1,6 @@
 //! MessagePack as JSON and attachments.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -26,7 +27,7 @@ pub(super) struct Reader<'a> {
     rest: decode::Bytes<'a>,
     limits: Limits,
     /// JSON.
-    text: Vec<u8>,
+    text: String,
     attachments: Vec<Bytes>,
     /// Bytes of attachments.
     attached: usize,
@@ -46,7 +47,7 @@ fn cut<E>(_: E) -> PacketError {
 impl<'a> Reader<'a> {
     pub(super) fn new(message: &'a Bytes, limits: Limits) -> Self {
         let rest = decode::Bytes::new(message);
-        Self { message, rest, limits, text: Vec::new(), attachments: Vec::new(), attached: 0 }
+        Self { message, rest, limits, text: String::new(), attachments: Vec::new(), attached: 0 }
     }
 
     pub(super) fn map_len(&mut self) -> Result<u32, PacketError> {
@@ -86,8 +87,7 @@ impl<'a> Reader<'a> {
         if self.value(0)? == Found::Undefined {
             self.clear();
         }
-        let text = Str::try_from(Bytes::from(core::mem::take(&mut self.text))).map_err(cut)?;
-        Ok((text, core::mem::take(&mut self.attachments)))
+        Ok((Str::from(core::mem::take(&mut self.text)), core::mem::take(&mut self.attachments)))
     }
 
     /// Reads over a value.
@@ -125,24 +125,17 @@ impl<'a> Reader<'a> {
     }
 
     fn put(&mut self, text: &str) {
-        self.text.extend_from_slice(text.as_bytes());
+        self.text.push_str(text);
     }
 
     fn display(&mut self, value: impl fmt::Display) {
-        struct Out<'a>(&'a mut Vec<u8>);
-        impl fmt::Write for Out<'_> {
-            fn write_str(&mut self, text: &str) -> fmt::Result {
-                self.0.extend_from_slice(text.as_bytes());
-                Ok(())
-            }
-        }
-        let _ = fmt::Write::write_fmt(&mut Out(&mut self.text), format_args!("{value}"));
+        let _ = fmt::Write::write_fmt(&mut self.text, format_args!("{value}"));
     }
 
     fn string(&mut self, text: &str) {
-        self.text.push(b'"');
+        self.text.push('"');
         escape(text, &mut self.text);
-        self.text.push(b'"');
+        self.text.push('"');
     }
 
     fn value(&mut self, depth: usize) -> Result<Found, PacketError> {

@@ -37,7 +37,7 @@ impl Error for EncodeError {
 /// The serialiser of one value; one after the other can be used with the same output.
 #[derive(Debug)]
 pub(super) struct Json<'a> {
-    pub(super) text: &'a mut Vec<u8>,
+    pub(super) text: &'a mut String,
     pub(super) attachments: &'a mut Vec<Bytes>,
     /// How many attachments there were from the beginning; they do not count.
     pub(super) before: usize,
@@ -46,25 +46,25 @@ pub(super) struct Json<'a> {
 impl<'a> Json<'a> {
     #[inline]
     pub(super) fn raw(&mut self, text: &str) {
-        self.text.extend_from_slice(text.as_bytes());
+        self.text.push_str(text);
     }
 
     /// Writes what is JSON by the way it is displayed.
     fn display(&mut self, value: impl Display) -> Result<(), EncodeError> {
-        write!(Raw(self.text), "{value}").map_err(EncodeError::new)
+        write!(self.text, "{value}").map_err(EncodeError::new)
     }
 
     #[inline]
     fn string(&mut self, text: &str) {
-        self.text.push(b'"');
+        self.text.push('"');
         escape(text, self.text);
-        self.text.push(b'"');
+        self.text.push('"');
     }
 
     fn string_of(&mut self, value: impl Display) -> fmt::Result {
-        self.text.push(b'"');
+        self.text.push('"');
         write!(Escaped(self.text), "{value}")?;
-        self.text.push(b'"');
+        self.text.push('"');
         Ok(())
     }
 
@@ -358,19 +358,8 @@ impl<T: Serialize + ?Sized> Display for Plain<'_, T> {
     }
 }
 
-/// Takes text as it is.
-struct Raw<'a>(&'a mut Vec<u8>);
-
-impl Write for Raw<'_> {
-    #[inline]
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
-}
-
 /// Takes text to inside of a JSON string.
-struct Escaped<'a>(&'a mut Vec<u8>);
+struct Escaped<'a>(&'a mut String);
 
 impl Write for Escaped<'_> {
     #[inline]
@@ -380,28 +369,29 @@ impl Write for Escaped<'_> {
     }
 }
 
-pub(in crate::socket) fn escape(text: &str, out: &mut Vec<u8>) {
-    const HEX: [u8; 16] = *b"0123456789abcdef";
+pub(in crate::socket) fn escape(text: &str, out: &mut String) {
+    const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
 
-    let mut rest = text.as_bytes();
+    let mut rest = text;
     loop {
-        let (clean, dirty) = rest.split_at(clean_len(rest));
-        out.extend_from_slice(clean);
-        let Some((&byte, tail)) = dirty.split_first() else { return };
-        let letter = match byte {
-            b'"' | b'\\' => byte,
-            b'\n' => b'n',
-            b'\r' => b'r',
-            b'\t' => b't',
-            0x08 => b'b',
-            0x0c => b'f',
-            _ => b'u',
-        };
-        out.extend_from_slice(&[b'\\', letter]);
-        if letter == b'u' {
-            out.extend_from_slice(&[b'0', b'0', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        let (clean, dirty) = rest.split_at(clean_len(rest.as_bytes()));
+        out.push_str(clean);
+        let Some(&byte) = dirty.as_bytes().first() else { return };
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            0x08 => out.push_str("\\b"),
+            0x0c => out.push_str("\\f"),
+            _ => {
+                out.push_str("\\u00");
+                out.push(HEX[usize::from(byte >> 4)]);
+                out.push(HEX[usize::from(byte & 15)]);
+            }
         }
-        rest = tail;
+        rest = &dirty[1..];
     }
 }
 

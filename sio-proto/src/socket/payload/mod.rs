@@ -140,7 +140,7 @@ impl Payload {
     ///
     /// If a value refuses to be serialised, or is no JSON, like a map with keys that are not strings.
     pub fn from_args<A: Args + ?Sized>(args: &A) -> Result<Self, EncodeError> {
-        let (mut text, mut attachments) = (Vec::new(), Vec::new());
+        let (mut text, mut attachments) = (String::new(), Vec::new());
         encode_ack(args, &mut text, &mut attachments)?;
         Self::from_encoded(text, attachments, false)
     }
@@ -151,15 +151,14 @@ impl Payload {
     ///
     /// As for [`Payload::from_args`].
     pub fn from_event<A: Args + ?Sized>(name: &str, args: &A) -> Result<Self, EncodeError> {
-        let (mut text, mut attachments) = (Vec::new(), Vec::new());
+        let (mut text, mut attachments) = (String::new(), Vec::new());
         encode_event(name, args, &mut text, &mut attachments)?;
         Self::from_encoded(text, attachments, true)
     }
 
-    fn from_encoded(text: Vec<u8>, attachments: Vec<Bytes>, named: bool) -> Result<Self, EncodeError> {
-        // Our own encoder wrote this text, so both checks pass; they are here because nothing unchecked ought
+    fn from_encoded(text: String, attachments: Vec<Bytes>, named: bool) -> Result<Self, EncodeError> {
+        // Our own encoder wrote this text, so the check passes; it is here because nothing unchecked ought
         // to get into a `Payload`, and this is not the hot path.
-        let text = String::from_utf8(text).map_err(EncodeError::new)?;
         Self::new(Str::from(text), attachments.into(), named).map_err(EncodeError::new)
     }
 

@@ -1,5 +1,6 @@
 //! From Rust values to arguments.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Display;
 
@@ -64,7 +65,7 @@ impl Args for &Payload {
 pub fn encode_event<A: Args + ?Sized>(
     name: &str,
     args: &A,
-    out: &mut Vec<u8>,
+    out: &mut String,
     attachments: &mut Vec<Bytes>,
 ) -> Result<(), EncodeError> {
     encode(Some(name), args, out, attachments)
@@ -77,7 +78,7 @@ pub fn encode_event<A: Args + ?Sized>(
 /// As for [`encode_event`].
 pub fn encode_ack<A: Args + ?Sized>(
     args: &A,
-    out: &mut Vec<u8>,
+    out: &mut String,
     attachments: &mut Vec<Bytes>,
 ) -> Result<(), EncodeError> {
     encode(None, args, out, attachments)
@@ -86,18 +87,18 @@ pub fn encode_ack<A: Args + ?Sized>(
 fn encode<A: Args + ?Sized>(
     name: Option<&str>,
     args: &A,
-    out: &mut Vec<u8>,
+    out: &mut String,
     attachments: &mut Vec<Bytes>,
 ) -> Result<(), EncodeError> {
     let before = (out.len(), attachments.len());
-    out.push(b'[');
+    out.push('[');
     let mut writer = ArgsWriter { json: Json { text: out, attachments, before: before.1 }, comma: false };
     let result = match name {
         Some(name) => Spread(&mut writer).serialize_str(name).and_then(|()| args.write(&mut writer)),
         None => args.write(&mut writer),
     };
     if result.is_ok() {
-        out.push(b']');
+        out.push(']');
     } else {
         out.truncate(before.0);
         attachments.truncate(before.1);

@@ -35,9 +35,9 @@ fn decode<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, String> {
 }
 
 fn encode<A: Args + ?Sized>(args: &A) -> (String, Vec<Bytes>) {
-    let (mut text, mut attachments) = (Vec::new(), Vec::new());
+    let (mut text, mut attachments) = (String::new(), Vec::new());
     encode_event("x", args, &mut text, &mut attachments).unwrap();
-    (String::from_utf8(text).unwrap(), attachments)
+    (text, attachments)
 }
 
 fn refused(text: &str, named: bool) -> PayloadError {

@@ -44,13 +44,13 @@ fn top_level_tuples_are_spread() {
     assert_eq!(encode(&format_args!("{}\"", 1)).0, r#"["x","1\""]"#);
     assert_eq!(encode(&json!({"a": [1, null, true]})).0, r#"["x",{"a":[1,null,true]}]"#);
 
-    let mut out = b"2".to_vec();
+    let mut out = String::from("2");
     encode_event("a\"\n", &1, &mut out, &mut Vec::new()).unwrap();
-    assert_eq!(out, br#"2["a\"\n",1]"#, "appended, and the name is escaped");
-    let mut out = b"30".to_vec();
+    assert_eq!(out, r#"2["a\"\n",1]"#, "appended, and the name is escaped");
+    let mut out = String::from("30");
     encode_ack(&(), &mut out, &mut Vec::new()).unwrap();
     encode_ack(&(1, 2), &mut out, &mut Vec::new()).unwrap();
-    assert_eq!(out, b"30[][1,2]");
+    assert_eq!(out, "30[][1,2]");
 }
 
 #[test]
@@ -89,9 +89,9 @@ fn bytes_become_attachments() {
     assert_eq!(attachments, [a.clone(), b.clone()]);
     assert_eq!(encode(&a), (r#"["x",{"_placeholder":true,"num":0}]"#.into(), vec![a.clone()]));
 
-    let (mut out, mut attachments) = (Vec::new(), vec![b.clone()]);
+    let (mut out, mut attachments) = (String::new(), vec![b.clone()]);
     encode_ack(&a, &mut out, &mut attachments).unwrap();
-    assert_eq!(out, br#"[{"_placeholder":true,"num":0}]"#, "numbers begin anew");
+    assert_eq!(out, r#"[{"_placeholder":true,"num":0}]"#, "numbers begin anew");
     assert_eq!(attachments, [b, a]);
 }
 
@@ -117,14 +117,34 @@ fn failed_encoding_leaves_no_trace() {
         }
     }
 
-    let (mut out, mut attachments) = (b"2".to_vec(), vec![Bytes::new()]);
+    let (mut out, mut attachments) = (String::from("2"), vec![Bytes::new()]);
     let args = (Bytes::from_static(b"a"), "a", [Fails]);
     let error = encode_event("x", &args, &mut out, &mut attachments).unwrap_err();
     assert_eq!(error.to_string(), "not today");
-    assert_eq!((&*out, attachments.len()), (&b"2"[..], 1));
+    assert_eq!((&*out, attachments.len()), ("2", 1));
 
     let keys = BTreeMap::from([(vec![1], 1)]);
     let error = encode_ack(&keys, &mut out, &mut attachments).unwrap_err();
     assert_eq!(error.to_string(), "key must be a string");
-    assert_eq!((&*out, attachments.len()), (&b"2"[..], 1));
+    assert_eq!((&*out, attachments.len()), ("2", 1));
+}
+
+/// Every byte that needs an escape, at every place of texts that are looked at byte by byte, by words and by blocks.
+#[test]
+fn escapes_are_found_wherever_they_are() {
+    let needs_none =
+        ['x', '\u{7f}', '\u{80}', 'é', '\u{a0}', '\u{2028}', '\u{10ffff}', ' ', '!', '#', '[', ']'];
+    for len in 0..80 {
+        let plain: String = needs_none.iter().copied().cycle().take(len).collect();
+        assert_eq!(encode(plain.as_str()).0, format!(r#"["x","{plain}"]"#));
+    }
+    for byte in (0..0x20).chain(*b"\"\\\x7f") {
+        for before in 0..70 {
+            for after in [0, 1, 7, 8, 40] {
+                let text = "x".repeat(before) + &char::from(byte).to_string() + &"é".repeat(after);
+                let expected = serde_json::to_string(&("x", &text)).unwrap();
+                assert_eq!(encode(text.as_str()).0, expected, "{byte} after {before}");
+            }
+        }
+    }
 }
