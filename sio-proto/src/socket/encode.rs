@@ -120,7 +120,7 @@ impl Encoder {
             text.push(',');
         }
         if let Some(id) = id {
-            let _ = write!(text, "{id}");
+            text.push_str(itoa::Buffer::new().format(id));
         }
         text.len()
     }

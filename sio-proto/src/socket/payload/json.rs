@@ -82,12 +82,12 @@ impl<'a> Json<'a> {
     }
 }
 
-/// By way of `serde_json::Number`, which is quicker to print than the standard library's numbers.
 macro_rules! number {
     ($($method:ident($type:ty))*) => {$(
         #[inline]
         fn $method(self, value: $type) -> Result<(), EncodeError> {
-            self.display(Number::from(value))
+            self.raw(itoa::Buffer::new().format(value));
+            Ok(())
         }
     )*};
 }
@@ -104,21 +104,13 @@ impl<'b, 'a> Serializer for &'b mut Json<'a> {
     type SerializeStructVariant = Compound<'b, 'a>;
 
     number! {
-        serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64)
-        serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64)
+        serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64) serialize_i128(i128)
+        serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64) serialize_u128(u128)
     }
 
     fn serialize_bool(self, value: bool) -> Result<(), EncodeError> {
         self.raw(if value { "true" } else { "false" });
         Ok(())
-    }
-
-    fn serialize_i128(self, value: i128) -> Result<(), EncodeError> {
-        self.display(value)
-    }
-
-    fn serialize_u128(self, value: u128) -> Result<(), EncodeError> {
-        self.display(value)
     }
 
     fn serialize_f32(self, value: f32) -> Result<(), EncodeError> {
@@ -406,15 +398,14 @@ fn clean_len(bytes: &[u8]) -> usize {
     let blocks = bytes.chunks_exact(BLOCK);
     let mut clean =
         BLOCK * blocks.take_while(|block| !block.iter().fold(false, |any, b| any | dirty(b))).count();
-    let mut rest = &bytes[clean..];
-    while let Some((word, more)) = rest.split_first_chunk::<WORD>() {
+    while let Some(word) = bytes[clean..].first_chunk::<WORD>() {
         let found = dirty_bytes(u64::from_le_bytes(*word));
         if found != 0 {
             return clean + found.trailing_zeros() as usize / WORD;
         }
         clean += WORD;
-        rest = more;
     }
+    let rest = &bytes[clean..];
     clean + rest.iter().position(dirty).unwrap_or(rest.len())
 }
 
