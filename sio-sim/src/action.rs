@@ -492,8 +492,17 @@ impl World {
         let Some((sid, socket)) = self.session() else { return };
         let close = self.random.percent(40);
         self.note(format!("the server sends {sid} away, close: {close}"));
-        if let Some(session) = self.shared.model().sessions.get_mut(&sid).filter(|_| socket.is_connected()) {
-            session.sent_away = true;
+        if socket.is_connected() {
+            let (mut model, sockets) = (self.shared.model(), self.shared.sockets());
+            // With the connection all of its sockets are sent away, whose handlers may only know later.
+            let with = |other: &Socket| {
+                close && other.is_connected() && std::ptr::eq(other.handshake(), socket.handshake())
+            };
+            for (sid, _) in sockets.iter().filter(|(_, other)| **other == socket || with(other)) {
+                if let Some(session) = model.sessions.get_mut(sid) {
+                    session.sent_away = true;
+                }
+            }
         }
         if close {
             socket.disconnect_connection();
