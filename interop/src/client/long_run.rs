@@ -24,7 +24,7 @@ fn builder(lab: &Lab, way: Way) -> ClientBuilder<Client> {
         .reconnection_delay(Duration::from_millis(1))
         .retries(1000)
         // Only lost connections bring events back: a try does not time out.
-        .ack_timeout(Duration::from_secs(100))
+        .ack_timeout(Duration::from_secs(280))
 }
 
 /// Sends everything, waits for the last answer, and looks at what came.
@@ -33,7 +33,7 @@ async fn send(client: &Client, lab: &Lab) -> Report {
         client.emit("item", &seq).expect("emit");
     }
     let last = client.emit_with_ack::<u64, _>("item", &(COUNT - 1));
-    let last = tokio::time::timeout(Duration::from_secs(100), last).await.expect("the last answer in time");
+    let last = tokio::time::timeout(Duration::from_secs(280), last).await.expect("the last answer in time");
     assert_eq!(last, Ok(COUNT - 1));
     let report = report(&lab.seen("item").await, COUNT);
     assert_eq!(report.unexplained, [Value::Null; 0], "nothing comes twice over one connection");
