@@ -536,6 +536,8 @@ async fn so_is_that_of_a_websocket_after_its_handshake() {
     let session = Polling::connect(&io).await;
     let query = format!("&sid={}", session.sid);
     let first = crate::api::common::websocket(connection(&io, 4096), &query).await;
+    // It is answered, and then the session gets to know it.
+    settle().await;
     ends_at_once(&query).await;
     assert_eq!(log.take(), ["GET /socket.io/ None request out of turn -", "after: true"]);
     assert_eq!(io.connections(), 1, "the session goes on");
