@@ -3,11 +3,11 @@
 use std::any::Any;
 use std::fmt;
 
-use sio_proto::UsageError;
 use sio_proto::engine::Encoded;
 use sio_proto::hub::Offset;
 use sio_proto::server;
 use sio_proto::socket::{ClientEmitError, EncodeError};
+use sio_proto::{Str, UsageError};
 
 /// Something that was not sent.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -82,13 +82,16 @@ struct Panic(String);
 ///
 /// Every `std::error::Error` turns into it, so `?` works in handlers. It is given to
 /// [`Namespace::on_error`](crate::Namespace::on_error) and logged.
-pub struct Error(Box<dyn std::error::Error + Send + Sync>);
+pub struct Error {
+    cause: Box<dyn std::error::Error + Send + Sync>,
+    event: Option<Str>,
+}
 
 impl Error {
     /// An error with this message.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        Self(message.into().into())
+        Self { cause: message.into().into(), event: None }
     }
 
     pub(crate) fn panicked(cause: &(dyn Any + Send)) -> Self {
@@ -100,36 +103,59 @@ impl Error {
     /// Whether the handler panicked. The message is that of the panic.
     #[must_use]
     pub fn is_panic(&self) -> bool {
-        self.0.is::<Panic>()
+        self.cause.is::<Panic>()
+    }
+
+    /// The event whose handler failed: its name, or `connect`, `disconnect` and the like for the handlers of
+    /// [`on_connect`](crate::Namespace::on_connect), [`on_disconnect`](crate::Namespace::on_disconnect) and the like, and for
+    /// middlewares what they decided about. `None` until the error is reported.
+    ///
+    /// ```
+    /// # use sio_driver::Server;
+    /// # fn setup(io: Server) {
+    /// io.of("/").on_error(|socket, error| {
+    ///     eprintln!("{} of {}: {error}", error.event().unwrap_or_default(), socket.id());
+    /// });
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn event(&self) -> Option<&str> {
+        self.event.as_deref()
+    }
+
+    /// Says whose handler failed.
+    pub(crate) fn during(self, event: Str) -> Self {
+        Self { event: Some(event), ..self }
     }
 
     /// The error underneath, if it is of this type; else itself.
     pub(crate) fn downcast<E: std::error::Error + 'static>(self) -> Result<E, Self> {
-        self.0.downcast().map(|error| *error).map_err(Self)
+        let Self { cause, event } = self;
+        cause.downcast().map(|error| *error).map_err(|cause| Self { cause, event })
     }
 
     /// The error underneath, if it is of this type.
     #[must_use]
     pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
-        self.0.downcast_ref()
+        self.cause.downcast_ref()
     }
 }
 
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {
     fn from(error: E) -> Self {
-        Self(Box::new(error))
+        Self { cause: Box::new(error), event: None }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.cause.fmt(f)
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.cause.fmt(f)
     }
 }
 

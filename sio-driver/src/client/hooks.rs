@@ -1,5 +1,7 @@
 //! Handlers for what happens to the connection.
 
+use sio_proto::Str;
+
 use crate::client::socket::ClientSocket;
 use crate::handlers::{Erased, Handler};
 
@@ -14,6 +16,22 @@ pub(crate) enum Hook {
     ReconnectError,
     ReconnectFailed,
     Upgrade,
+}
+
+impl Hook {
+    /// What the JavaScript client calls it.
+    pub(crate) const fn name(self) -> Str {
+        Str::from_static(match self {
+            Self::Connect => "connect",
+            Self::ConnectError => "connect_error",
+            Self::Disconnect => "disconnect",
+            Self::ReconnectAttempt => "reconnect_attempt",
+            Self::Reconnect => "reconnect",
+            Self::ReconnectError => "reconnect_error",
+            Self::ReconnectFailed => "reconnect_failed",
+            Self::Upgrade => "upgrade",
+        })
+    }
 }
 
 /// The handlers of one socket.

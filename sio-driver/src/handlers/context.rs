@@ -1,5 +1,6 @@
 //! [`Context`]: what a handler was called for.
 
+use sio_proto::Str;
 use sio_proto::socket::{ConnectionError, DisconnectReason, Payload};
 
 use crate::Socket;
@@ -9,6 +10,8 @@ use crate::Socket;
 pub struct Context<S = Socket> {
     pub(crate) socket: S,
     pub(crate) what: What,
+    /// What a report of its failure calls it: the name of the event, or that of what has happened to the connection.
+    pub(crate) event: Str,
 }
 
 #[derive(Debug, Clone)]

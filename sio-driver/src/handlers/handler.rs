@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
+use sio_proto::Str;
 
 use super::peer::{Unsent, report};
 use super::{Context, EventHandler, FromContext, IntoReply, Peer};
@@ -56,10 +57,10 @@ macro_rules! handlers {
                     Ok(self($($arg),*))
                 });
                 let ack = context.take_ack();
-                let socket = context.socket;
+                let Context { socket, event, .. } = context;
                 match future {
-                    Ok(future) => Box::pin(answer_with(future, socket, ack, Out::into_reply)),
-                    Err(error) => Box::pin(async move { report(&socket, &error, ack).await }),
+                    Ok(future) => Box::pin(answer_with(future, socket, event, ack, Out::into_reply)),
+                    Err(error) => Box::pin(async move { report(&socket, error.during(event), ack).await }),
                 }
             }
 
@@ -70,10 +71,10 @@ macro_rules! handlers {
                     Ok(self($($arg),*))
                 });
                 let left = context.take_ack();
-                let socket = context.socket;
+                let Context { socket, event, .. } = context;
                 let future: BoxFuture<_> = match future {
-                    Ok(future) => Box::pin(answer_with(future, socket, None, Out::into_reply)),
-                    Err(error) => Box::pin(async move { report(&socket, &error, None).await }),
+                    Ok(future) => Box::pin(answer_with(future, socket, event, None, Out::into_reply)),
+                    Err(error) => Box::pin(async move { report(&socket, error.during(event), None).await }),
                 };
                 (future, left)
             }
@@ -109,6 +110,7 @@ type Reply<T, S> = fn(T, &S, Option<u64>) -> Result<Option<u64>, Error>;
 pub(super) async fn answer_with<S: Peer, Fut: Future>(
     future: Fut,
     socket: S,
+    event: Str,
     ack: Option<u64>,
     reply: Reply<Fut::Output, S>,
 ) -> Option<u64> {
@@ -120,7 +122,7 @@ pub(super) async fn answer_with<S: Peer, Fut: Future>(
             unsent.send(&socket).await;
             None
         }
-        Err(Err(error)) => report(&socket, &error, ack).await,
+        Err(Err(error)) => report(&socket, error.during(event), ack).await,
     }
 }
 

@@ -85,8 +85,8 @@ impl Unsent {
 }
 
 /// As [`Peer::report`], but waits until the peer is told, if it is to be.
-pub(crate) async fn report<S: Peer>(socket: &S, error: &Error, ack: Option<u64>) -> Option<u64> {
-    match socket.report(error, ack) {
+pub(crate) async fn report<S: Peer>(socket: &S, error: Error, ack: Option<u64>) -> Option<u64> {
+    match socket.report(&error, ack) {
         Ok(ack) => ack,
         Err(unsent) => {
             unsent.send(socket).await;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustc_hash::FxHashMap;
+use sio_proto::Str;
 use sio_proto::socket::{Args, Payload};
 
 use super::peer::Unsent;
@@ -14,7 +15,7 @@ use crate::runtime::BoxFuture;
 /// What to call when an event comes, or a handler fails.
 pub(crate) struct Table<S> {
     /// Peers only look up in it, so they cannot make names collide.
-    events: FxHashMap<String, Vec<Entry<S>>>,
+    events: FxHashMap<Str, Vec<Entry<S>>>,
     any: Vec<Listener<S>>,
     error: Vec<Arc<ErrorHandler<S>>>,
     error_ack: Option<Arc<ErrorAck<S>>>,
@@ -81,10 +82,11 @@ impl<S: Peer> Table<S> {
     /// What the peer is to be told, if there was no room for it.
     pub(crate) fn report(&self, socket: &S, error: &Error, ack: Option<u64>) -> Result<Option<u64>, Unsent> {
         let (id, namespace) = (socket.log_id(), socket.namespace_name());
+        let event = error.event();
         if error.is_panic() {
-            tracing::error!(socket = %id, %namespace, %error, "handler failed");
+            tracing::error!(socket = %id, %namespace, event, %error, "handler failed");
         } else {
-            tracing::warn!(socket = %id, %namespace, %error, "handler failed");
+            tracing::warn!(socket = %id, %namespace, event, %error, "handler failed");
         }
         for handler in &self.error {
             if let Err(error) = catch(|| handler(socket, error)) {
@@ -171,7 +173,10 @@ impl<T: Clone> Live<T> {
 /// The handlers that were found for an event.
 pub(crate) enum Found<S> {
     /// The usual case, which needs no chain around it.
-    One(Erased<S>),
+    One {
+        handler: Erased<S>,
+        event: Str,
+    },
     Several {
         any: Vec<Listener<S>>,
         named: Vec<Erased<S>>,
@@ -187,12 +192,17 @@ pub(crate) fn find<S: Peer>(
 ) -> Option<Found<S>> {
     let table = own.map(Live::get);
     let tables = [shared, table.as_deref()];
-    let named =
-        tables.map(|table| table.and_then(|table| table.events.get(event)).map_or(&[][..], Vec::as_slice));
+    let entries = tables.map(|table| table.and_then(|table| table.events.get_key_value(event)));
+    let named = entries.map(|entry| entry.map_or(&[][..], |(_, entries)| entries));
     let any = tables.map(|table| table.map_or(&[][..], |table| table.any.as_slice()));
     let found = match (any, named) {
         ([[], []], [[], []]) => return None,
-        ([[], []], [[one], []] | [[], [one]]) => one.claim().map(Found::One),
+        ([[], []], [[one], []] | [[], [one]]) => one.claim().map(|handler| {
+            // A clone of the table's: a part of the payload would keep all of it for as long as the handler runs.
+            let event =
+                entries.into_iter().flatten().next().map_or_else(Str::empty, |(name, _)| name.clone());
+            Found::One { handler, event }
+        }),
         _ => {
             let named = named.into_iter().flatten().filter_map(Entry::claim).collect();
             Some(Found::Several { any: any.concat(), named })
@@ -214,11 +224,14 @@ impl<S: Peer> Found<S> {
     /// one before took the right to give it.
     pub(crate) fn run(self, socket: S, payload: Payload, ack: Option<u64>) -> BoxFuture<Option<u64>> {
         match self {
-            Self::One(handler) => handler.call(Context { socket, what: What::Event { payload, ack } }),
+            Self::One { handler, event } => {
+                handler.call(Context { socket, what: What::Event { payload, ack }, event })
+            }
             Self::Several { any, named } => Box::pin(async move {
+                let event = payload.name_str().unwrap_or_default();
                 let context = |ack| {
                     let what = What::Event { payload: payload.clone(), ack };
-                    Context { socket: socket.clone(), what }
+                    Context { socket: socket.clone(), what, event: event.clone() }
                 };
                 let mut ack = ack;
                 for handler in any {

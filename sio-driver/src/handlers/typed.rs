@@ -244,12 +244,13 @@ macro_rules! typed_handlers {
                     Ok(self($($arg,)* data))
                 });
                 let ack = context.take_ack();
-                let socket = context.socket;
+                let Context { socket, event, .. } = context;
                 match future {
                     Ok(future) => {
-                        Box::pin(answer_with(future, socket, ack, |value, socket, ack| value.into_reply(socket, ack)))
+                        let reply = |value: Fut::Output, socket: &S, ack| value.into_reply(socket, ack);
+                        Box::pin(answer_with(future, socket, event, ack, reply))
                     }
-                    Err(error) => Box::pin(async move { report(&socket, &error, ack).await }),
+                    Err(error) => Box::pin(async move { report(&socket, error.during(event), ack).await }),
                 }
             }
         }

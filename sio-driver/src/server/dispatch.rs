@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context as TaskContext, Poll, Waker};
 
+use sio_proto::Str;
 use sio_proto::engine::CloseReason;
 use sio_proto::hub::SocketKey;
 use sio_proto::server::{ConnId, Event, RecoveryRequest};
@@ -278,7 +279,8 @@ async fn connect_unknown(unknown: Unknown) -> Option<u64> {
 async fn connect(socket: Socket) -> Option<u64> {
     let handlers = socket.0.handlers.clone();
     let (shard, key) = (&socket.0.shard, socket.0.key);
-    let context = || Context { socket: socket.clone(), what: What::Connect };
+    let context =
+        || Context { socket: socket.clone(), what: What::Connect, event: Str::from_static("connect") };
     let recovery = socket.0.server.config.recovery;
     let skip = socket.recovered() && recovery.is_some_and(|recovery| recovery.skip_middlewares);
     for middleware in handlers.middlewares.iter().filter(|_| !skip) {
@@ -314,7 +316,8 @@ async fn connect(socket: Socket) -> Option<u64> {
 
 async fn disconnect(socket: Socket, reason: DisconnectReason, _end: ReachOnDrop) -> Option<u64> {
     for handler in &socket.0.handlers.disconnect {
-        handler.call(Context { socket: socket.clone(), what: What::Disconnect(reason) }).await;
+        let (what, event) = (What::Disconnect(reason), Str::from_static("disconnect"));
+        handler.call(Context { socket: socket.clone(), what, event }).await;
     }
     None
 }
@@ -329,12 +332,14 @@ fn run_event(socket: Socket, payload: Payload, ack: Option<u64>) -> Option<BoxFu
     }
     Some(Box::pin(async move {
         let mut ack = ack;
+        let event = payload.name_str().unwrap_or_default();
         for middleware in middlewares {
             let what = What::Event { payload: payload.clone(), ack };
-            let (decision, left) = middleware.call(Context { socket: socket.clone(), what });
+            let (decision, left) =
+                middleware.call(Context { socket: socket.clone(), what, event: event.clone() });
             ack = left;
             if let Err(error) = decision.await {
-                return report(&socket, &error, ack).await;
+                return report(&socket, error.during(event), ack).await;
             }
         }
         match handle_event(socket, payload, ack) {
@@ -347,7 +352,7 @@ fn run_event(socket: Socket, payload: Payload, ack: Option<u64>) -> Option<BoxFu
 fn handle_event(socket: Socket, payload: Payload, ack: Option<u64>) -> Option<BoxFuture<Option<u64>>> {
     let name = payload.name()?;
     let Some(found) = find(&name, Some(&socket.0.handlers.table), socket.0.own_table()) else {
-        tracing::debug!(socket = %socket.id(), event = %name, "no handler");
+        tracing::debug!(socket = %socket.id(), event = &*name, "no handler");
         return None;
     };
     drop(name);

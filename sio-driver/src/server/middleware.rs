@@ -3,6 +3,7 @@
 use std::future::{Future, ready};
 use std::sync::Arc;
 
+use sio_proto::Str;
 use sio_proto::socket::ConnectError;
 
 use crate::error::{Error, Rejection};
@@ -27,13 +28,14 @@ pub trait Middleware<M, E = ConnectError>: Send + Sync + 'static {
 /// What a middleware says no with.
 #[doc(hidden)]
 pub trait Veto: Sized + Send + 'static {
-    /// The middleware itself failed.
-    fn failed(error: Error, socket: &Socket) -> Self;
+    /// The middleware itself failed, before `event` could be handled.
+    fn failed(error: Error, socket: &Socket, event: Str) -> Self;
 }
 
 impl Veto for ConnectError {
     /// What a client is told: what it sent itself may be named, our own faults may not.
-    fn failed(error: Error, socket: &Socket) -> Self {
+    fn failed(error: Error, socket: &Socket, event: Str) -> Self {
+        let error = error.during(event);
         let _ = socket.report(&error, None);
         match error.downcast_ref() {
             Some(rejection @ Rejection::Auth(_)) => Self::new(rejection.to_string()),
@@ -43,7 +45,8 @@ impl Veto for ConnectError {
 }
 
 impl Veto for Error {
-    fn failed(error: Error, _: &Socket) -> Self {
+    /// It is reported as one that it gives.
+    fn failed(error: Error, _: &Socket, _: Str) -> Self {
         error
     }
 }
@@ -64,10 +67,10 @@ macro_rules! middlewares {
                     Ok(self($($arg),*))
                 });
                 let ack = context.take_ack();
-                let socket = context.socket;
+                let Context { socket, event, .. } = context;
                 let future: BoxFuture<_> = match future {
-                    Ok(future) => Box::pin(decide(future, socket)),
-                    Err(error) => Box::pin(ready(Err(E::failed(error, &socket)))),
+                    Ok(future) => Box::pin(decide(future, socket, event)),
+                    Err(error) => Box::pin(ready(Err(E::failed(error, &socket, event)))),
                 };
                 (future, ack)
             }
@@ -77,11 +80,11 @@ macro_rules! middlewares {
 
 for_each_arity!(middlewares);
 
-async fn decide<Fut, E: Veto>(future: Fut, socket: Socket) -> Result<(), E>
+async fn decide<Fut, E: Veto>(future: Fut, socket: Socket, event: Str) -> Result<(), E>
 where
     Fut: Future<Output = Result<(), E>>,
 {
-    finish(future).await.unwrap_or_else(|error| Err(E::failed(error, &socket)))
+    finish(future).await.unwrap_or_else(|error| Err(E::failed(error, &socket, event)))
 }
 
 /// A middleware without its type.

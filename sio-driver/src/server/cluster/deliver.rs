@@ -33,7 +33,7 @@ impl Namespace {
                     },
                 };
                 if let Some(error) = failed {
-                    tracing::warn!(namespace = %self.name(), event = %name, %error, "event of another server");
+                    tracing::warn!(namespace = %self.name(), event = &*name, %error, "event of another server");
                 }
             }
             Event::Change { scope, change } => {

@@ -141,11 +141,11 @@ pub(super) fn handle(
     let Some(server) = namespace.server() else { return };
     let handlers = namespace.handlers();
     let Some(found) = find(&name, Some(&handlers.server_side), None) else {
-        tracing::debug!(namespace = %namespace.name(), event = %name, "no handler for an event of another server");
+        tracing::debug!(namespace = %namespace.name(), event = &*name, "no handler for an event of another server");
         return decline();
     };
     let Some(running) = member.run_one() else {
-        tracing::error!(namespace = %namespace.name(), event = %name, "dropped: too many handlers of other servers' events run");
+        tracing::error!(namespace = %namespace.name(), event = &*name, "dropped: too many handlers of other servers' events run");
         return decline();
     };
     let ack = ticket.is_some().then_some(0);

@@ -315,7 +315,9 @@ async fn what_goes_wrong_in_handlers_is_reported() {
     let seen = log.clone();
     let builder = net
         .ws()
-        .on_error(move |socket, error| seen.push(format!("{} {error}", socket.namespace())))
+        .on_error(move |socket, error| {
+            seen.push(format!("{} {} {error}", socket.namespace(), error.event().unwrap_or("?")));
+        })
         .on_error(|_, _| panic!("here too"))
         .on("error", async || Err::<(), _>(Error::new("an error")))
         .on("data", async |Data(_): Data<u32>| {})
@@ -333,13 +335,16 @@ async fn what_goes_wrong_in_handlers_is_reported() {
         })
         .on("twice", async |_: Ack, second: Ack| second.is_wanted())
         .on("fine", async || "fine");
+    let builder = builder.on_connect(async || Err::<(), _>(Error::new("at first")));
     let (client, socket) = connected(builder, &io).await;
+    settle().await;
+    assert_eq!(log.take(), ["/ connect at first"]);
     for (event, expected) in [
-        ("error", "/ an error"),
-        ("data", "/ arguments of \"data\": "),
-        ("state", "/ no state of type u8 was given to the builder"),
-        ("panic", "/ handler panicked: a panic"),
-        ("late panic", "/ handler panicked: a late panic"),
+        ("error", "/ error an error"),
+        ("data", "/ data arguments of \"data\": "),
+        ("state", "/ state no state of type u8 was given to the builder"),
+        ("panic", "/ panic handler panicked: a panic"),
+        ("late panic", "/ late panic handler panicked: a late panic"),
     ] {
         socket.emit(event, &"x").unwrap();
         assert_eq!(socket.emit_with_ack::<String, _>("fine", &()).await.as_deref(), Ok("fine"));

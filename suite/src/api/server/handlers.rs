@@ -1,6 +1,7 @@
 //! What handlers are given, and what becomes of their results.
 
 use std::collections::BTreeMap;
+use std::future::Ready;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,7 @@ pub(super) const CASES: &[Case] = list![
     handlers_of_one_socket_may_hold_it,
     an_emit_from_inside_a_serializer,
     refused_clients_reach_no_handler,
+    a_report_names_the_event,
 ];
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -421,4 +423,80 @@ async fn refused_clients_reach_no_handler() {
         settle().await;
         assert_eq!(log.take(), [""; 0], "waits: {waits}");
     }
+}
+
+async fn a_report_names_the_event() {
+    sio_driver::events! {
+        Order = "order"(u8);
+    }
+
+    async fn fails() -> Result<(), Error> {
+        yield_now().await;
+        Err(Error::new("it failed"))
+    }
+
+    let io = server();
+    let log = Log::default();
+    let seen = log.clone();
+    io.of("/")
+        .on_error(move |_, error| seen.push(format!("{}: {error}", error.event().unwrap_or("?"))))
+        .use_event(async |Event(name): Event| match &*name {
+            "refused" => Err(Error::new("not this one")),
+            _ => Ok(()),
+        })
+        .on_connect(fails)
+        .on_connect(async |socket: Socket| {
+            socket.once("once", fails);
+            Ok(())
+        })
+        .on("returned", fails)
+        .on("number", async |Data(_): Data<u8>| {})
+        .on("panic", || -> Ready<()> { panic!("no future") })
+        .on("two", fails)
+        .on("two", fails)
+        .on(Order, async |_: u8| Err(Error::new("sold out")))
+        .on("fine", async || "fine")
+        .on_disconnect(fails);
+    io.of("/any").on_error({
+        let seen = log.clone();
+        move |_, error| seen.push(format!("{} in any", error.event().unwrap_or("?")))
+    });
+    io.of("/any").on_any(fails).use_(async || if true { panic!("in a middleware") } else { Ok(()) });
+    let mut ws = Ws::connect(&io).await;
+    settle().await;
+    assert_eq!(log.take(), ["connect: it failed"]);
+    for (sent, reports) in [
+        (r#"["returned"]"#, &["returned: it failed"][..]),
+        (r#"["\u0070anic"]"#, &["panic: handler panicked: no future"]),
+        (r#"["two"]"#, &["two: it failed"; 2]),
+        (r#"["once"]"#, &["once: it failed"]),
+        (r#"["refused"]"#, &["refused: not this one"]),
+        (r#"["order",1]"#, &["order: sold out"]),
+    ] {
+        ws.send(format!("42{sent}")).await;
+        assert_eq!(ws.ask(r#"["fine"]"#).await, r#"["fine"]"#);
+        assert_eq!(log.take(), reports, "{sent}");
+    }
+    for name in ["number", "order"] {
+        ws.send(format!(r#"42["{name}","x"]"#)).await;
+        assert_eq!(ws.ask(r#"["fine"]"#).await, r#"["fine"]"#);
+        let reports = log.take();
+        let expected = format!("{name}: arguments of {name:?}");
+        assert!(reports.len() == 1 && reports[0].starts_with(&expected), "{reports:?}");
+    }
+    ws.send("41").await;
+    settle().await;
+    assert_eq!(log.take(), ["disconnect: it failed"]);
+
+    ws.send("40/any,").await;
+    ws.expect(r#"44/any,{"message":"Internal server error"}"#).await;
+    assert_eq!(log.take(), ["connect in any"]);
+    io.of("/later").on_any(fails).on_error({
+        let seen = log.clone();
+        move |_, error| seen.push(error.event().unwrap_or("?"))
+    });
+    ws.join("/later").await;
+    ws.send(r#"42/later,["whatever"]"#).await;
+    settle().await;
+    assert_eq!(log.take(), ["whatever"]);
 }

@@ -45,7 +45,7 @@ async fn a_session() {
         }
     });
     let mut ws = Ws::connect(&io).await;
-    ws.send_all(["42[\"fail\"]", "42[\"panic\"]", "42[\"what\"]"].map(String::from)).await;
+    ws.send_all(["42[\"fail\"]", "42[\"panic\"]", "42[\"what\\nnow\"]"].map(String::from)).await;
     ws.send("41").await;
     settle().await;
     drop(ws);
@@ -55,9 +55,9 @@ async fn a_session() {
         [
             "DEBUG session opened transport=\"websocket\" remote_addr=None",
             "DEBUG connected namespace=/ recovered=false",
-            "WARN handler failed namespace=/ error=on purpose",
-            "ERROR handler failed namespace=/ error=handler panicked: on purpose too",
-            "DEBUG no handler event=what",
+            "WARN handler failed namespace=/ event=\"fail\" error=on purpose",
+            "ERROR handler failed namespace=/ event=\"panic\" error=handler panicked: on purpose too",
+            "DEBUG no handler event=\"what\\nnow\"",
             "DEBUG disconnected namespace=/ reason=client namespace disconnect",
             "DEBUG websocket failed error=WebSocket protocol error: Connection reset without closing handshake",
             "DEBUG connection closed reason=transport close undelivered=0",
