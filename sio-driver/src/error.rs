@@ -2,12 +2,13 @@
 
 use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 
+use sio_proto::UsageError;
 use sio_proto::engine::Encoded;
 use sio_proto::hub::Offset;
 use sio_proto::server;
 use sio_proto::socket::{ClientEmitError, EncodeError};
-use sio_proto::{Str, UsageError};
 
 /// Something that was not sent.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -84,7 +85,7 @@ struct Panic(String);
 /// [`Namespace::on_error`](crate::Namespace::on_error) and logged.
 pub struct Error {
     cause: Box<dyn std::error::Error + Send + Sync>,
-    event: Option<Str>,
+    event: Option<Arc<str>>,
 }
 
 impl Error {
@@ -124,7 +125,7 @@ impl Error {
     }
 
     /// Says whose handler failed.
-    pub(crate) fn during(self, event: Str) -> Self {
+    pub(crate) fn during(self, event: Arc<str>) -> Self {
         Self { event: Some(event), ..self }
     }
 

@@ -248,7 +248,7 @@ impl Job for Work {
         }
         Some(Box::pin(async move {
             for (handler, socket) in handlers {
-                handler.call(Context { socket, what: what.clone(), event: hook.name() }).await;
+                handler.call(Context { socket, what: what.clone(), event: hook.name().into() }).await;
             }
             None
         }))

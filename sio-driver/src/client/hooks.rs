@@ -1,7 +1,5 @@
 //! Handlers for what happens to the connection.
 
-use sio_proto::Str;
-
 use crate::client::socket::ClientSocket;
 use crate::handlers::{Erased, Handler};
 
@@ -20,8 +18,8 @@ pub(crate) enum Hook {
 
 impl Hook {
     /// What the JavaScript client calls it.
-    pub(crate) const fn name(self) -> Str {
-        Str::from_static(match self {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
             Self::Connect => "connect",
             Self::ConnectError => "connect_error",
             Self::Disconnect => "disconnect",
@@ -30,7 +28,7 @@ impl Hook {
             Self::ReconnectError => "reconnect_error",
             Self::ReconnectFailed => "reconnect_failed",
             Self::Upgrade => "upgrade",
-        })
+        }
     }
 }
 

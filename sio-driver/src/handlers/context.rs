@@ -1,6 +1,7 @@
 //! [`Context`]: what a handler was called for.
 
-use sio_proto::Str;
+use std::sync::Arc;
+
 use sio_proto::socket::{ConnectionError, DisconnectReason, Payload};
 
 use crate::Socket;
@@ -11,7 +12,7 @@ pub struct Context<S = Socket> {
     pub(crate) socket: S,
     pub(crate) what: What,
     /// What a report of its failure calls it: the name of the event, or that of what has happened to the connection.
-    pub(crate) event: Str,
+    pub(crate) event: Arc<str>,
 }
 
 #[derive(Debug, Clone)]

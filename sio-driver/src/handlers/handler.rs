@@ -5,7 +5,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use sio_proto::Str;
 
 use super::peer::{Unsent, report};
 use super::{Context, EventHandler, FromContext, IntoReply, Peer};
@@ -110,7 +109,7 @@ type Reply<T, S> = fn(T, &S, Option<u64>) -> Result<Option<u64>, Error>;
 pub(super) async fn answer_with<S: Peer, Fut: Future>(
     future: Fut,
     socket: S,
-    event: Str,
+    event: Arc<str>,
     ack: Option<u64>,
     reply: Reply<Fut::Output, S>,
 ) -> Option<u64> {

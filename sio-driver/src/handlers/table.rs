@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustc_hash::FxHashMap;
-use sio_proto::Str;
 use sio_proto::socket::{Args, Payload};
 
 use super::peer::Unsent;
@@ -15,7 +14,7 @@ use crate::runtime::BoxFuture;
 /// What to call when an event comes, or a handler fails.
 pub(crate) struct Table<S> {
     /// Peers only look up in it, so they cannot make names collide.
-    events: FxHashMap<Str, Vec<Entry<S>>>,
+    events: FxHashMap<Arc<str>, Vec<Entry<S>>>,
     any: Vec<Listener<S>>,
     error: Vec<Arc<ErrorHandler<S>>>,
     error_ack: Option<Arc<ErrorAck<S>>>,
@@ -175,7 +174,7 @@ pub(crate) enum Found<S> {
     /// The usual case, which needs no chain around it.
     One {
         handler: Erased<S>,
-        event: Str,
+        event: Arc<str>,
     },
     Several {
         any: Vec<Listener<S>>,
@@ -198,9 +197,9 @@ pub(crate) fn find<S: Peer>(
     let found = match (any, named) {
         ([[], []], [[], []]) => return None,
         ([[], []], [[one], []] | [[], [one]]) => one.claim().map(|handler| {
-            // A clone of the table's: a part of the payload would keep all of it for as long as the handler runs.
+            // The table's own, which costs no allocation.
             let event =
-                entries.into_iter().flatten().next().map_or_else(Str::empty, |(name, _)| name.clone());
+                entries.into_iter().flatten().next().map_or_else(|| event.into(), |(name, _)| name.clone());
             Found::One { handler, event }
         }),
         _ => {
@@ -228,7 +227,7 @@ impl<S: Peer> Found<S> {
                 handler.call(Context { socket, what: What::Event { payload, ack }, event })
             }
             Self::Several { any, named } => Box::pin(async move {
-                let event = payload.name_str().unwrap_or_default();
+                let event: Arc<str> = payload.name().unwrap_or_default().into();
                 let context = |ack| {
                     let what = What::Event { payload: payload.clone(), ack };
                     Context { socket: socket.clone(), what, event: event.clone() }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context as TaskContext, Poll, Waker};
 
-use sio_proto::Str;
 use sio_proto::engine::CloseReason;
 use sio_proto::hub::SocketKey;
 use sio_proto::server::{ConnId, Event, RecoveryRequest};
@@ -279,8 +278,7 @@ async fn connect_unknown(unknown: Unknown) -> Option<u64> {
 async fn connect(socket: Socket) -> Option<u64> {
     let handlers = socket.0.handlers.clone();
     let (shard, key) = (&socket.0.shard, socket.0.key);
-    let context =
-        || Context { socket: socket.clone(), what: What::Connect, event: Str::from_static("connect") };
+    let context = || Context { socket: socket.clone(), what: What::Connect, event: "connect".into() };
     let recovery = socket.0.server.config.recovery;
     let skip = socket.recovered() && recovery.is_some_and(|recovery| recovery.skip_middlewares);
     for middleware in handlers.middlewares.iter().filter(|_| !skip) {
@@ -316,7 +314,7 @@ async fn connect(socket: Socket) -> Option<u64> {
 
 async fn disconnect(socket: Socket, reason: DisconnectReason, _end: ReachOnDrop) -> Option<u64> {
     for handler in &socket.0.handlers.disconnect {
-        let (what, event) = (What::Disconnect(reason), Str::from_static("disconnect"));
+        let (what, event) = (What::Disconnect(reason), "disconnect".into());
         handler.call(Context { socket: socket.clone(), what, event }).await;
     }
     None
@@ -332,7 +330,7 @@ fn run_event(socket: Socket, payload: Payload, ack: Option<u64>) -> Option<BoxFu
     }
     Some(Box::pin(async move {
         let mut ack = ack;
-        let event = payload.name_str().unwrap_or_default();
+        let event: Arc<str> = payload.name().unwrap_or_default().into();
         for middleware in middlewares {
             let what = What::Event { payload: payload.clone(), ack };
             let (decision, left) =

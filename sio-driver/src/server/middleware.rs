@@ -3,7 +3,6 @@
 use std::future::{Future, ready};
 use std::sync::Arc;
 
-use sio_proto::Str;
 use sio_proto::socket::ConnectError;
 
 use crate::error::{Error, Rejection};
@@ -29,12 +28,12 @@ pub trait Middleware<M, E = ConnectError>: Send + Sync + 'static {
 #[doc(hidden)]
 pub trait Veto: Sized + Send + 'static {
     /// The middleware itself failed, before `event` could be handled.
-    fn failed(error: Error, socket: &Socket, event: Str) -> Self;
+    fn failed(error: Error, socket: &Socket, event: Arc<str>) -> Self;
 }
 
 impl Veto for ConnectError {
     /// What a client is told: what it sent itself may be named, our own faults may not.
-    fn failed(error: Error, socket: &Socket, event: Str) -> Self {
+    fn failed(error: Error, socket: &Socket, event: Arc<str>) -> Self {
         let error = error.during(event);
         let _ = socket.report(&error, None);
         match error.downcast_ref() {
@@ -46,7 +45,7 @@ impl Veto for ConnectError {
 
 impl Veto for Error {
     /// It is reported as one that it gives.
-    fn failed(error: Error, _: &Socket, _: Str) -> Self {
+    fn failed(error: Error, _: &Socket, _: Arc<str>) -> Self {
         error
     }
 }
@@ -80,7 +79,7 @@ macro_rules! middlewares {
 
 for_each_arity!(middlewares);
 
-async fn decide<Fut, E: Veto>(future: Fut, socket: Socket, event: Str) -> Result<(), E>
+async fn decide<Fut, E: Veto>(future: Fut, socket: Socket, event: Arc<str>) -> Result<(), E>
 where
     Fut: Future<Output = Result<(), E>>,
 {
