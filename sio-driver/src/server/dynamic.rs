@@ -8,19 +8,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::de::DeserializeOwned;
 use sio_proto::UsageError;
-use sio_proto::hub::{NamespaceId, SocketKey};
-use sio_proto::server::{Delivery, RecoveryRequest};
+use sio_proto::hub::{NamespaceId, Scope, SocketKey};
+use sio_proto::server::RecoveryRequest;
 use sio_proto::socket::{Args, ConnectError, Payload};
 use sio_proto::{SocketId, Str};
 
-use crate::error::{EmitError, Error, Rejection};
-use crate::handlers::{Emits, Erased, EventHandler, EventName, Handler, Live, States, finish, start};
+use crate::error::{Error, Rejection};
+use crate::handlers::{Erased, EventHandler, EventName, Handler, Live, States, finish, start};
 use crate::runtime::BoxFuture;
 use crate::server::middleware::ErasedMiddleware;
 use crate::server::namespace::Handlers;
 use crate::server::room_events::Aside;
 use crate::server::shard::Shard;
-use crate::server::{Handshake, Link, Middleware, Namespace, Shared, Socket};
+use crate::server::{Handshake, Link, Middleware, Namespace, Operator, Shared, Socket};
 
 /// A wish to join a namespace that does not exist yet.
 #[derive(Debug, Clone)]
@@ -191,18 +191,9 @@ impl ParentNamespace {
         self.change(|handlers| handlers.set_concurrency(limit))
     }
 
-    /// Sends an event to everyone in all of them. The result counts all.
-    ///
-    /// # Errors
-    /// [`EmitError::Encode`] only.
-    pub fn emit<A: Args + ?Sized>(&self, event: impl Emits<A>, args: &A) -> Result<Delivery, EmitError> {
-        let mut total = Delivery::default();
-        for child in self.children() {
-            let part = child.emit(event.as_name(), args)?;
-            total.sockets += part.sockets;
-            total.skipped += part.skipped;
-        }
-        Ok(total)
+    /// Everyone in all of them.
+    pub fn everyone(&self) -> Operator<Self> {
+        Operator::new(self.clone(), Scope::all())
     }
 }
 

@@ -19,16 +19,18 @@ use crate::server::acks::{ClientAnswer, Slot};
 use crate::server::cluster::{Member, Partial, RemoteSocket, Requested};
 use crate::server::room_events::Aside;
 use crate::server::rooms::{IntoRooms, rooms};
-use crate::server::{BroadcastWithAck, Namespace, Socket};
+use crate::server::{BroadcastWithAck, Namespace, ParentNamespace, Socket};
 
 /// A selection of clients of one namespace, and what can be done to all of them.
 ///
 /// Reads as in JavaScript: `io.to("a").to("b").except("c").emit("news", &item)?`. Each client is meant once, also if it is in
 /// several of the rooms; `except` wins over `to`. Without rooms everyone is meant.
+///
+/// `Operator<ParentNamespace>` is one of clients in all [children](ParentNamespace::children) that there are when something is done.
 #[derive(Debug, Clone)]
 #[must_use = "a selection does nothing by itself"]
-pub struct Operator {
-    namespace: Namespace,
+pub struct Operator<N = Namespace> {
+    namespace: N,
     scope: Scope,
     volatile: bool,
     compress: bool,
@@ -59,8 +61,8 @@ impl Asked {
     }
 }
 
-impl Operator {
-    pub(crate) fn new(namespace: Namespace, scope: Scope) -> Self {
+impl<N> Operator<N> {
+    pub(crate) fn new(namespace: N, scope: Scope) -> Self {
         Self {
             namespace,
             scope,
@@ -69,12 +71,6 @@ impl Operator {
             timeout: Duration::from_secs(5),
             local: false,
         }
-    }
-
-    /// What another server wants of the clients of this one.
-    pub(super) fn local_of(namespace: Namespace, scope: Scope, flags: Flags) -> Self {
-        let Flags { volatile, compress } = flags;
-        Self { volatile, compress: compress.unwrap_or(true), local: true, ..Self::new(namespace, scope) }
     }
 
     /// Only the clients of this server, if there are several: see [`ServerBuilder::adapter`](crate::ServerBuilder::adapter).
@@ -100,13 +96,6 @@ impl Operator {
         self
     }
 
-    /// How long [`emit_with_ack`](Self::emit_with_ack) waits for each answer, and [`fetch_sockets`](Self::fetch_sockets) for other
-    /// servers. Default: 5 s.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
     /// Only those to whom the event can go out at once; the others miss it.
     pub fn volatile(mut self) -> Self {
         self.volatile = true;
@@ -117,6 +106,21 @@ impl Operator {
     /// [`http_compression`](crate::ServerBuilder::http_compression). WebSocket messages are never compressed.
     pub fn compress(mut self, compress: bool) -> Self {
         self.compress = compress;
+        self
+    }
+}
+
+impl Operator {
+    /// What another server wants of the clients of this one.
+    pub(super) fn local_of(namespace: Namespace, scope: Scope, flags: Flags) -> Self {
+        let Flags { volatile, compress } = flags;
+        Self { volatile, compress: compress.unwrap_or(true), local: true, ..Self::new(namespace, scope) }
+    }
+
+    /// How long [`emit_with_ack`](Self::emit_with_ack) waits for each answer, and [`fetch_sockets`](Self::fetch_sockets) for other
+    /// servers. Default: 5 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
@@ -297,5 +301,58 @@ impl Operator {
             });
         };
         Asked { answers: Answers::new(slot, Box::new(forget)), expected }
+    }
+}
+
+impl Operator<ParentNamespace> {
+    /// The same selection, in each child.
+    fn each(&self) -> impl Iterator<Item = Operator> {
+        let Self { ref namespace, ref scope, volatile, compress, timeout, local } = *self;
+        let children = namespace.children().into_iter();
+        children.map(move |namespace| Operator {
+            namespace,
+            scope: scope.clone(),
+            volatile,
+            compress,
+            timeout,
+            local,
+        })
+    }
+
+    /// Sends an event to all of them. The result counts clients, of this server only, and of all children.
+    ///
+    /// # Errors
+    /// [`EmitError::Encode`] only.
+    pub fn emit<A: Args + ?Sized>(&self, event: impl Emits<A>, args: &A) -> Result<Delivery, EmitError> {
+        let mut total = Delivery::default();
+        for child in self.each() {
+            let part = child.emit(event.as_name(), args)?;
+            total.sockets += part.sockets;
+            total.skipped += part.skipped;
+        }
+        Ok(total)
+    }
+
+    /// Puts all of them into a room of their namespace, or into several.
+    pub fn sockets_join(&self, room: impl IntoRooms) {
+        let change = Change::Join(rooms(room));
+        self.each().for_each(|child| child.change(change.clone()));
+    }
+
+    /// Takes all of them out of a room of their namespace, or out of several.
+    pub fn sockets_leave(&self, room: impl IntoRooms) {
+        let change = Change::Leave(rooms(room));
+        self.each().for_each(|child| child.change(change.clone()));
+    }
+
+    /// Sends all of them away; with `close`, closes their connections.
+    pub fn disconnect_sockets(&self, close: bool) {
+        self.each().for_each(|child| child.disconnect_sockets(close));
+    }
+
+    /// The connected clients of this server that are meant.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<Socket> {
+        self.each().flat_map(|child| child.sockets()).collect()
     }
 }

@@ -13,6 +13,7 @@ use crate::world::{World, settle, sleep, spawn, until};
 
 pub(super) const CASES: &[Case] = list![
     names_that_match,
+    a_parent_selects_in_all_children,
     an_async_function_decides_by_name_and_auth,
     parents_are_asked_in_order,
     clients_that_come_together_share_one_namespace,
@@ -58,6 +59,57 @@ async fn names_that_match() {
     }
     b.expect(r#"42/dyn-2,["all",1]"#).await;
     assert_eq!(io.of("/dyn-1").len(), 1);
+}
+
+async fn a_parent_selects_in_all_children() {
+    let io = server();
+    let parent = io.of_matching(|name| name.starts_with("/dyn-"));
+    parent.on_connect(async |socket: Socket| {
+        socket.join(["all", &socket.namespace().name()[1..]]);
+    });
+    assert_eq!(parent.to("all").emit("nobody", &()).unwrap().sockets, 0);
+    let mut clients = Vec::new();
+    for name in ["/dyn-1", "/dyn-2", "/dyn-2"] {
+        let mut ws = Ws::open(&io).await;
+        ws.join(name).await;
+        clients.push((ws, name));
+    }
+    let mut outside = Ws::connect(&io).await;
+    io.sockets_join("all");
+    settle().await;
+
+    assert_eq!(parent.to("all").emit("to", &1).unwrap().sockets, 3);
+    assert_eq!(parent.to(["dyn-1", "x"]).in_("y").emit("one", &()).unwrap().sockets, 1);
+    settle().await;
+    assert_eq!(
+        parent.except("dyn-1").volatile().local().compress(false).emit("two", &()).unwrap().sockets,
+        2
+    );
+    for (ws, name) in &mut clients {
+        ws.expect(&format!(r#"42{name},["to",1]"#)).await;
+        let then = if *name == "/dyn-1" { "one" } else { "two" };
+        ws.expect(&format!(r#"42{name},["{then}"]"#)).await;
+    }
+    assert_eq!(parent.to("dyn-2").sockets().len(), 2);
+
+    parent.to("dyn-1").sockets_join("new");
+    parent.except("dyn-1").sockets_leave(["all", "z"]);
+    settle().await;
+    let rooms = |room: &str| parent.in_(room).sockets().len();
+    assert_eq!(["new", "all", "dyn-2", "z"].map(rooms), [1, 1, 2, 0]);
+    parent.to("dyn-2").disconnect_sockets(false);
+    settle().await;
+    let left: Vec<_> =
+        parent.everyone().sockets().iter().map(|socket| socket.namespace().name().clone()).collect();
+    assert_eq!(left, ["/dyn-1"]);
+    for (ws, name) in &mut clients[1..] {
+        ws.expect(&format!("41{name},")).await;
+    }
+    parent.disconnect_sockets(true);
+    clients[0].0.expect("41/dyn-1,").await;
+    clients[0].0.expect_end().await;
+    outside.expect_silence().await;
+    assert_eq!(io.of("/").to("all").sockets().len(), 1);
 }
 
 #[derive(Deserialize)]
