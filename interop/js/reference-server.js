@@ -202,6 +202,18 @@ function application(io) {
       numbered.emit("told", value);
       ack("sent");
     });
+    socket.on("join", (room, ack) => {
+      socket.join(room);
+      ack("joined");
+    });
+    socket.on("tell-room", (room, value, ack) => {
+      numbered.to(room).emit("told", value);
+      ack("sent");
+    });
+    socket.on("tell-others", (room, value, ack) => {
+      numbered.except(room).emit("told", value);
+      ack("sent");
+    });
   });
   io.of(async (name, auth, next) => {
     await sleep(50);

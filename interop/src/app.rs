@@ -37,6 +37,8 @@
 //! | `/dyn-` and a number | `echo-ack` | value | the value |
 //! | | `where` | none | the name of the namespace |
 //! | | `tell-all` | value | `"sent"`; the event `told` to everyone in all namespaces of that kind |
+//! | | `join` | room | `"joined"` |
+//! | | `tell-room`, `tell-others` | room, value | `"sent"`; as `tell-all`, but only to those in the room, or to those who are not |
 //! | `/ask-…` | (connect) | auth `{token}` | unknown namespace unless the token is `secret` |
 //! | | `where` | none | `"asked for "` and the name of the namespace |
 //! | `/größe-中` | `echo-ack` | value | the value |
@@ -202,13 +204,25 @@ fn server(config: &Config) -> Server {
         let number = name.strip_prefix("/dyn-").unwrap_or_default();
         !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
     });
-    let children = numbered.clone();
+    let (children, of_room, others) = (numbered.clone(), numbered.clone(), numbered.clone());
     numbered
         .on("echo-ack", echo_ack)
         .on("where", async |socket: Socket| socket.namespace().name().to_string())
         .on("tell-all", move |Data(value): Data<Value>| {
             let children = children.clone();
             async move { children.emit("told", &value).map(|_| "sent").map_err(Error::from) }
+        })
+        .on("join", async |socket: Socket, Data(room): Data<String>| {
+            socket.join(room);
+            "joined"
+        })
+        .on("tell-room", move |Data((room, value)): Data<(String, Value)>| {
+            let selection = of_room.to(room);
+            async move { selection.emit("told", &value).map(|_| "sent").map_err(Error::from) }
+        })
+        .on("tell-others", move |Data((room, value)): Data<(String, Value)>| {
+            let selection = others.except(room);
+            async move { selection.emit("told", &value).map(|_| "sent").map_err(Error::from) }
         });
     io.of_dynamic(async |request: NamespaceRequest| {
         let auth = request.auth::<Credentials>().unwrap_or_default();

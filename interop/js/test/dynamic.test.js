@@ -40,6 +40,18 @@ it("an event to all namespaces of one kind", async () => {
   assert.deepEqual(told, names.map(() => ["everyone"]));
 });
 
+it("an event to a room in all namespaces of one kind", async () => {
+  const names = ["/dyn-911", "/dyn-911", "/dyn-912", "/dyn-913"];
+  const sockets = await Promise.all(names.map((name) => ready(name, { transports: ["websocket"], forceNew: true })));
+  const told = sockets.map((socket) => collect(socket, "told"));
+  for (const socket of [sockets[0], sockets[2]]) await ask(socket, "join", "some");
+  await ask(sockets[0], "tell-room", "some", "you");
+  await ask(sockets[0], "tell-others", "some", "others");
+  await ask(sockets[0], "tell-all", "end");
+  await until(() => told.every((list) => list.includes("end")), "everyone is told");
+  assert.deepEqual(told, [["you", "end"], ["others", "end"], ["you", "end"], ["others", "end"]]);
+});
+
 it("clients that come at the same time are in one namespace", async () => {
   const auth = { token: "secret" };
   const sockets = Array.from({ length: 10 }, () => client("/ask-together", { transports: ["websocket"], auth }));
