@@ -131,6 +131,10 @@ impl<S: Read + Write + Unpin> Pump<S> {
     fn deliver(&mut self, now: Instant) {
         let (gone, faulty) = (self.wire.is_gone(), self.wire.is_faulty());
         if self.inbound.is_empty() && !gone && !faulty {
+            if self.dispatcher.is_some() {
+                // As below, for handlers that have waited for something.
+                self.shard.lock().unregister(self.conn, self.channel);
+            }
             return;
         }
         let mut locked = self.shard.lock();

@@ -27,6 +27,7 @@ pub(super) const CASES: &[Case] = list![
     a_session_that_ends_drops_a_probe_that_is_not_closed,
     a_middleware_that_never_ends,
     namespaces_may_be_asked_for_while_clients_connect,
+    an_event_costs_one_poll,
 ];
 
 /// More than any buffer on the way to a client takes.
@@ -302,4 +303,44 @@ async fn a_middleware_that_never_ends() {
     settle().await;
     assert_eq!(log.take(), [""; 0], "it was never let in");
     assert_eq!(io.of("/").len(), 0);
+}
+
+/// Of the connection's task, which reads it, runs its handler and writes what that has emitted.
+async fn an_event_costs_one_poll() {
+    let io = server();
+    io.of("/").on("echo", async |socket: Socket| socket.emit("echo", &()).unwrap()).on("ask", async || 1).on(
+        "later",
+        async |socket: Socket| {
+            yield_now().await;
+            socket.emit("echo", &()).unwrap();
+        },
+    );
+    let mut ws = Ws::connect(&io).await;
+    settle().await;
+    let world = World::current();
+    // Those of other tasks than this one, which is polled once more when all has settled.
+    let polls = async || {
+        let before = world.turns();
+        settle().await;
+        world.turns() - before - 1
+    };
+    assert_eq!(polls().await, 0);
+    for (events, answers, expected) in [
+        (&[r#"42["nobody"]"#][..], &[][..], 1),
+        (&[r#"42["echo"]"#], &[r#"42["echo"]"#], 1),
+        (&[r#"421["ask"]"#], &[r#"431[1]"#], 1),
+        (&[r#"42["echo"]"#; 3], &[r#"42["echo"]"#; 3], 1),
+        (&[r#"42["later"]"#], &[r#"42["echo"]"#], 2),
+    ] {
+        ws.send_all(events.iter().map(ToString::to_string)).await;
+        assert_eq!(polls().await, expected, "for {events:?}");
+        for answer in answers {
+            ws.expect(answer).await;
+        }
+    }
+    let socket = io.of("/").sockets().remove(0);
+    for _ in 0..3 {
+        socket.emit("news", &()).unwrap();
+    }
+    assert_eq!(polls().await, 1, "for three events that are sent");
 }
